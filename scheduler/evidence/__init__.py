@@ -1,0 +1,1 @@
+"""Bytes and hashes of the posting log."""
