@@ -1,0 +1,101 @@
+"""Why a delivery may not go yet: computed from facts, never stored as a state."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from scheduler.domain.approval import Decision, missing
+from scheduler.domain.content import Policy, instant
+from scheduler.domain.delivery import Delivery, State
+
+MAX_ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A person's stop. `scope`: `all`, or `campaign:`, `org:`, `platform:`, `account:`, `post:` and a name."""
+
+    id: str
+    scope: str
+    person: str
+    organisation: str
+    reason: str
+    started_at: datetime
+    released_at: datetime | None = None
+
+    def covers(self, delivery: Delivery) -> bool:
+        """Whether it stops this delivery."""
+        kind, _, name = self.scope.partition(":")
+        return kind == "all" or name == {
+            "campaign": delivery.campaign,
+            "org": delivery.organisation,
+            "platform": delivery.platform,
+            "account": delivery.account,
+            "post": f"{delivery.campaign}/{delivery.post}",
+        }.get(kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One reason, with a word that stays (`code`) and a sentence for people."""
+
+    code: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that the gates look at, read in one transaction. `now` is the launch's clock, `wall_now` the machine's."""
+
+    now: datetime
+    wall_now: datetime
+    holds: Sequence[Hold]
+    decisions: Mapping[str, Sequence[Decision]]
+    policies: Mapping[str, Policy]
+    blackouts: Mapping[str, Sequence[tuple[str, str, str]]]
+    approvers: Mapping[str, Collection[str]]
+    states: Mapping[str, State]
+    open_attempts: Collection[str] = ()
+
+
+def gates(delivery: Delivery, facts: Facts, *, lead: timedelta = timedelta(0)) -> tuple[Gate, ...]:
+    """Every gate that is shut for the delivery at `facts.now`; empty = it may go.
+
+    `lead` is how long before its instant the sender asks (the gate of a wave is passed shortly before T0;
+    the first byte leaves at T0, never before).
+    """
+    shut: list[Gate] = []
+    now = facts.now
+    if delivery.state is not State.SCHEDULED:
+        shut.append(Gate("state", f"it is {delivery.state}"))
+    lacking = missing(
+        delivery,
+        facts.decisions.get(delivery.id, ()),
+        facts.policies[delivery.id],
+        facts.wall_now,
+        facts.approvers,
+    )
+    if lacking:
+        shut.append(Gate("unapproved", f"not approved: {', '.join(dict.fromkeys(lacking))}"))
+    for hold in facts.holds:
+        if hold.covers(delivery):
+            shut.append(Gate("hold", f"held by {hold.person}: {hold.reason}"))
+    if max(delivery.fire_at, now + lead) < delivery.embargo:
+        shut.append(Gate("embargo", "its embargo has not ended"))
+    leaves = max(now, delivery.fire_at)
+    for start, end, reason in facts.blackouts.get(delivery.id, ()):
+        if start <= instant(leaves) < end:
+            shut.append(Gate("blackout", f"blackout: {reason}"))
+    if now + lead < delivery.fire_at:
+        shut.append(Gate("too_early", "its time has not come"))
+    if now > delivery.not_after:
+        shut.append(Gate("too_late", "its window has closed"))
+    if delivery.id in facts.open_attempts:
+        shut.append(Gate("in_doubt", "an earlier attempt may still land"))
+    if delivery.attempts >= MAX_ATTEMPTS:
+        shut.append(Gate("attempts", f"{MAX_ATTEMPTS} attempts were made"))
+    if delivery.after and facts.states.get(delivery.after) not in (State.PUBLISHED, State.VERIFIED):
+        shut.append(Gate("after", "the part before it is not out"))
+    return tuple(shut)

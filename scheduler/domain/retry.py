@@ -1,0 +1,70 @@
+"""What may follow an attempt: when to try again, and what an absent look allows, by capability class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from scheduler.domain.publisher import Capability
+
+KEY_LIFE = timedelta(minutes=55)  # Mastodon keeps a key for an hour (documented); a margin for its clock
+
+
+class Verdict(StrEnum):
+    """What a look that found nothing allows."""
+
+    WAIT = "wait"  # look again later
+    RESEND = "resend"  # the same bytes make no second post, whatever happened to the first
+    ABSENT = "absent"  # certainly not there, nor ever will be
+    ASK = "ask"  # only a person can tell
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The facts of a look that found nothing. `looks` counts absent looks that count, this one included.
+
+    `answered` is False where the platform could not say; `sender_dead` is proven by its lock.
+    """
+
+    intent_at: datetime
+    deadline: datetime
+    now: datetime
+    not_after: datetime
+    looks: int
+    answered: bool
+    sender_dead: bool
+    settle: timedelta
+
+
+def verdict(capability: Capability, look: Look) -> Verdict:
+    """The class rule of platforms.md. Nothing is allowed before the attempt's own deadline has passed."""
+    if look.now < look.deadline or not look.sender_dead:
+        return Verdict.WAIT
+    in_window = look.now <= look.not_after
+    settled = look.now >= look.deadline + look.settle
+    if capability is Capability.WRITE_ONLY:
+        return Verdict.ASK
+    if capability is Capability.RECORD and in_window:
+        return Verdict.RESEND
+    if capability is Capability.KEY and look.answered and in_window and look.now < look.intent_at + KEY_LIFE:
+        return Verdict.RESEND
+    if look.answered and settled and look.looks >= 2:
+        return Verdict.ABSENT
+    if not look.answered and look.now > max(look.not_after, look.deadline + look.settle * 4):
+        return Verdict.ASK
+    return Verdict.WAIT
+
+
+def backoff(attempt: int, jitter: float) -> timedelta:
+    """How long to wait after the n-th attempt that was certainly not sent: 1, 2, 4 … 60 s, plus jitter (0..1) of it."""
+    seconds = min(60.0, 2.0 ** (attempt - 1))
+    return timedelta(seconds=seconds * (1 + 0.25 * jitter))
+
+
+def next_try(now: datetime, asked: datetime | None, attempt: int, jitter: float) -> datetime:
+    """When to try again after a 429: what the platform asked for, clamped to 1 s … 1 h from now."""
+    earliest = now + timedelta(seconds=1)
+    if asked is None:
+        return now + backoff(attempt, jitter)
+    return min(max(asked, earliest), now + timedelta(hours=1))

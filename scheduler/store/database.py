@@ -1,0 +1,209 @@
+"""Opening a database: SQLite with safe settings, or PostgreSQL; one kind of write transaction."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, select, text
+from sqlalchemy.engine import make_url
+
+from scheduler.domain.content import instant
+from scheduler.errors import StoreError, TryLater
+from scheduler.store.tables import Control
+
+HEAD = "0001"  # the newest migration; a test keeps it equal to Alembic's own answer
+_WAL_FIXED = ((3, 44, 6), (3, 50, 7), (3, 51, 3))  # SQLite's WAL-reset fix, per release line
+_control = Control.__table__  # type: ignore[attr-defined]  # because SQLModel does not declare __table__
+
+
+class Database:
+    """One database of one mode. `write` and `read` are the only ways in."""
+
+    def __init__(self, engine: Engine, mode: str) -> None:
+        self.engine = engine
+        self.mode = mode
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether this is SQLite (else PostgreSQL)."""
+        return self.engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One write transaction: all writers are ordered by the control row (BEGIN IMMEDIATE / FOR UPDATE).
+
+        Committed on leaving; rolled back, with nothing changed, on any exception.
+        """
+        with self._connect(write=True) as conn, conn.begin():
+            if not self.is_sqlite:
+                conn.execute(select(_control.c.id).with_for_update()).scalar_one()
+            yield conn
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One read transaction: everything read inside belongs to one instant."""
+        with self._connect(write=False) as conn, conn.begin():
+            yield conn
+
+    @contextmanager
+    def _connect(self, *, write: bool) -> Iterator[Connection]:
+        from sqlalchemy.exc import OperationalError
+
+        try:
+            options: dict[str, Any] = {"launchday_write": write}
+            if not write and not self.is_sqlite:
+                options["isolation_level"] = "REPEATABLE READ"
+            with self.engine.connect().execution_options(**options) as conn:
+                yield conn
+        except OperationalError as error:
+            if "locked" in str(error.orig):
+                raise TryLater(
+                    "the database is busy with another writer; nothing was changed",
+                    help="give the command again; launchday doctor says who holds it",
+                ) from error
+            raise
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.engine.dispose()
+
+
+def open_database(url: str, mode: str, now: datetime) -> Database:
+    """Open, create or bring up to date the database at `url` for `mode`.
+
+    PostgreSQL keeps each mode in a schema of its own. Raises StoreError where it belongs to another mode,
+    is damaged, or was made by a newer Launchday.
+    """
+    engine = _sqlite(url) if url.startswith("sqlite") else _postgres(url, mode)
+    version = _version(engine)
+    if version is None or version < HEAD:
+        _migrate(engine)
+    elif version > HEAD:
+        engine.dispose()
+        raise StoreError(
+            "this database was made by a newer Launchday", help="install that version, or restore a backup"
+        )
+    database = Database(engine, mode)
+    _stamp(database, now)
+    return database
+
+
+def _stamp(database: Database, now: datetime) -> None:
+    with database.engine.connect() as conn:
+        stamped = conn.execute(select(_control.c.mode)).scalar()
+    if stamped is None:
+        with database._connect(write=True) as conn, conn.begin():
+            row = {"m": database.mode, "at": instant(now)}
+            # Two first commands at once: the second insert does nothing.
+            conn.execute(
+                text(
+                    "insert into control (id, mode, stop_epoch, next_seq, offset_ms, opened_at)"
+                    " values (1, :m, 0, 1, 0, :at) on conflict (id) do nothing"
+                ),
+                row,
+            )
+        return
+    if stamped != database.mode:
+        database.close()
+        raise StoreError(
+            f"this database belongs to the mode '{stamped}', not '{database.mode}'",
+            help="simulation and live never mix: name another database in LAUNCHDAY_DATABASE_URL",
+        )
+
+
+def _version(engine: Engine) -> str | None:
+    try:
+        with engine.connect() as conn:
+            if not inspect(conn).has_table("alembic_version"):
+                return None
+            found: str | None = conn.execute(text("select version_num from alembic_version")).scalar()
+            return found
+    except Exception as error:
+        text_of = str(getattr(error, "orig", error)).splitlines()[0]
+        if "not a database" in text_of or "malformed" in text_of:
+            raise StoreError(
+                f"the database is damaged: {text_of}", help="restore a backup; nothing is sent meanwhile"
+            ) from error
+        raise StoreError(f"the database cannot be opened: {text_of}", help="launchday doctor") from error
+
+
+def _migrate(engine: Engine) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    with engine.connect().execution_options(launchday_write=True) as conn:
+        config.attributes["connection"] = conn
+        command.upgrade(config, "head")
+
+
+def _sqlite(url: str) -> Engine:
+    path = make_url(url).database
+    if path:
+        folder = Path(path).parent
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    previous = os.umask(0o077)
+    try:
+        if path:
+            Path(path).touch(mode=0o600)
+    finally:
+        os.umask(previous)
+    engine = create_engine(url, connect_args={"timeout": 20})
+
+    @event.listens_for(engine, "connect")
+    def _settings(dbapi: Any, _record: Any) -> None:
+        dbapi.isolation_level = None  # we say BEGIN ourselves
+        cursor = dbapi.cursor()
+        cursor.execute(f"PRAGMA journal_mode={'WAL' if wal_is_safe() else 'DELETE'}")
+        # FULL: an intent that was committed survives a power cut. NORMAL lost nearly all of them (measured).
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(conn: Connection) -> None:
+        write = conn.get_execution_options().get("launchday_write", False)
+        conn.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine
+
+
+def wal_is_safe(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> bool:
+    """Whether this SQLite has the WAL-reset fix; without it several writing processes can corrupt a WAL."""
+    return any(version[:2] == line[:2] and version >= line for line in _WAL_FIXED) or version >= (3, 51, 3)
+
+
+def _postgres(url: str, mode: str) -> Engine:
+    address = make_url(url)
+    if address.drivername in ("postgres", "postgresql"):
+        address = address.set(drivername="postgresql+psycopg")
+    if not address.drivername.startswith("postgresql"):
+        raise StoreError(
+            f"LAUNCHDAY_DATABASE_URL names '{address.drivername}', which is not supported",
+            help="use sqlite:////path/to/file.db or postgresql://user@host/database",
+        )
+    schema = {"live": "launchday"}.get(mode, f"launchday_{mode}")
+    try:
+        engine = create_engine(
+            address, connect_args={"options": f"-csearch_path={schema} -csynchronous_commit=on"}
+        )
+    except ModuleNotFoundError as missing:
+        raise StoreError(
+            "PostgreSQL needs its driver", help="pip install 'launchday[postgres]'"
+        ) from missing
+    from sqlalchemy.exc import DBAPIError
+
+    try:
+        with engine.begin() as conn:
+            conn.execute(text(f"create schema if not exists {schema}"))
+    except DBAPIError as error:
+        said = str(error.orig).splitlines()[0]
+        raise StoreError(f"the database cannot be opened: {said}", help="check LAUNCHDAY_DATABASE_URL") from None
+    return engine

@@ -1,0 +1,171 @@
+"""The tables. Rows only: a table class does not validate, so domain values cross the border in outbox.
+
+Instants are text as `domain.content.instant` writes them: they sort as they read, on both databases.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Index, LargeBinary, text
+from sqlmodel import Field, SQLModel
+
+
+class Control(SQLModel, table=True):
+    """One row that every writer locks first: it orders gate, hold, approval and the log's numbers."""
+
+    __tablename__ = "control"
+    id: int = Field(default=1, primary_key=True)
+    mode: str
+    stop_epoch: int = 0
+    next_seq: int = 1
+    offset_ms: int = 0  # simulation only: how far its clock is ahead of the machine's
+    opened_at: str
+
+
+class DeliveryRow(SQLModel, table=True):
+    """A rendered post bound for one account (the outbox)."""
+
+    __tablename__ = "deliveries"
+    id: str = Field(primary_key=True)
+    campaign: str
+    post: str
+    part: int
+    name: str
+    organisation: str
+    account: str
+    platform: str
+    revision: int
+    state: str
+    author: str
+    content: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    content_sha256: str
+    plan: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    plan_sha256: str
+    policy: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    policy_sha256: str
+    profile: str  # the account's public parts as JSON: reconciling must work after accounts.yaml changed
+    key: str
+    due: str
+    not_after: str
+    embargo: str
+    close: str
+    fire_at: str
+    needs: str  # JSON list of "owner:ORG", "partner:ORG", "lead:ORG"
+    blackouts: str = "[]"  # JSON list of [start, end, reason]
+    after: str = ""
+    attempts: int = 0
+    prepared: str = ""
+    remote_id: str = ""
+    url: str = ""
+    extra: str = "{}"
+    published_at: str = ""
+    reason: str = ""
+    ended_by: str = ""
+    queued_at: str
+
+    __table_args__ = (
+        Index(
+            "one_live_delivery_per_name",
+            "campaign",
+            "name",
+            unique=True,
+            sqlite_where=text("state not in ('cancelled', 'retracted')"),
+            postgresql_where=text("state not in ('cancelled', 'retracted')"),
+        ),
+        Index("deliveries_by_time", "state", "fire_at"),
+    )
+
+
+class AttemptRow(SQLModel, table=True):
+    """One try at a delivery."""
+
+    __tablename__ = "attempts"
+    id: str = Field(primary_key=True)
+    delivery_id: str = Field(foreign_key="deliveries.id", index=True)
+    n: int
+    state: str
+    sender: str
+    intent_at: str
+    deadline: str
+    ended_at: str = ""
+    sent_us: int = 0  # microseconds after the wave's instant at which the first byte was handed over
+    code: str = ""
+    detail: str = ""
+    looks: int = 0
+    looked_at: str = ""
+
+    __table_args__ = (
+        Index(
+            "one_open_attempt_per_delivery",
+            "delivery_id",
+            unique=True,
+            sqlite_where=text("state in ('intent', 'unknown')"),
+            postgresql_where=text("state in ('intent', 'unknown')"),
+        ),
+    )
+
+
+class DecisionRow(SQLModel, table=True):
+    """An approval or a rejection, bound to the hashes it was given for."""
+
+    __tablename__ = "decisions"
+    id: str = Field(primary_key=True)
+    delivery_id: str = Field(foreign_key="deliveries.id", index=True)
+    verdict: str  # granted, rejected, voided
+    person: str
+    organisation: str
+    role: str  # the need it meets: owner:ORG, partner:ORG, lead:ORG
+    content_sha256: str
+    plan_sha256: str
+    policy_sha256: str
+    at: str
+    wall_at: str  # by the machine's clock, also in a simulation whose clock was moved
+    note: str = ""
+    why: str = ""
+
+
+class HoldRow(SQLModel, table=True):
+    """A person's stop. `scope` is `all`, or `campaign:`, `org:`, `platform:`, `account:`, `post:` + name."""
+
+    __tablename__ = "holds"
+    id: str = Field(primary_key=True)
+    scope: str
+    person: str
+    organisation: str
+    reason: str
+    started_at: str
+    released_by: str = ""
+    released_at: str = ""
+
+
+class MediaRow(SQLModel, table=True):
+    """A picture's bytes, frozen when its delivery was queued."""
+
+    __tablename__ = "media"
+    sha256: str = Field(primary_key=True)
+    body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class EntryRow(SQLModel, table=True):
+    """One entry of the posting log: the leaf bytes, and columns to filter by (the leaf decides)."""
+
+    __tablename__ = "entries"
+    seq: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    leaf: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    at: str = Field(index=True)
+    type: str = Field(index=True)
+    actor: str
+    campaign: str = ""
+    organisation: str = ""
+    account: str = ""
+    delivery: str = Field(default="", index=True)
+
+
+class DisclosureRow(SQLModel, table=True):
+    """What opens a commitment of an entry; erasable."""
+
+    __tablename__ = "disclosures"
+    id: int | None = Field(default=None, primary_key=True)
+    seq: int = Field(foreign_key="entries.seq", index=True)
+    field: str
+    salt: str
+    value: str
