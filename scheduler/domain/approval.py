@@ -84,21 +84,30 @@ def missing(
     `approvers`, where given, names who may speak for each organisation today: a person taken out of
     accounts.yaml stops counting. With `distinct` one person meets one need only.
     """
-    valid = [d for d in decisions if not counts(d, delivery, policy, wall_now)]
-    if any(d.verdict == "rejected" and d.content_sha256 == delivery.content_sha256 for d in decisions):
+    given = list(decisions)
+    if any(rejects(d, delivery, given) for d in given):
         return delivery.needs
+    valid = [d for d in given if not counts(d, delivery, policy, wall_now)]
     if approvers is not None:
         valid = [d for d in valid if d.person in approvers.get(d.organisation, ())]
     left: list[str] = []
-    used: set[tuple[str, str]] = set()
+    met: dict[str, set[str]] = {}
     for need in delivery.needs:
-        mark = "" if policy.distinct else need
-        fit = next((d for d in valid if d.role == need and (d.person, mark) not in used), None)
-        if fit is None or any(d.person == fit.person and d.role == need and (d.person, need) in used for d in valid):
+        for one in valid:
+            used = met.get(one.person, set())
+            if one.role == need and need not in used and not (policy.distinct and used):
+                met.setdefault(one.person, set()).add(need)
+                break
+        else:
             left.append(need)
-            continue
-        used |= {(fit.person, mark), (fit.person, need)}
     return tuple(left)
+
+
+def rejects(decision: Decision, delivery: Delivery, given: Iterable[Decision]) -> bool:
+    """Whether this is a rejection of these words that the same person has not taken back by approving since."""
+    if decision.verdict != "rejected" or decision.content_sha256 != delivery.content_sha256:
+        return False
+    return not any(d.person == decision.person and d.verdict == "granted" and d.at > decision.at for d in given)
 
 
 def may_meet(directory: Directory, person: str, needs_of: Iterable[str]) -> tuple[str, ...]:

@@ -1,0 +1,57 @@
+"""The one clock that decides. A simulation may move it to launch day; live never."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from scheduler.errors import UsageError
+from scheduler.store import desk
+from scheduler.store.database import Database
+
+
+@dataclass(slots=True)
+class Clock:
+    """`wall` is the machine's clock; `now` is the launch's (the same unless a simulation moved it)."""
+
+    offset: timedelta = timedelta(0)
+    source: Callable[[], float] = field(default=time.time)
+
+    def wall(self) -> datetime:
+        """The machine's clock, UTC."""
+        return datetime.fromtimestamp(self.source(), UTC)
+
+    def now(self) -> datetime:
+        """The launch's clock, UTC."""
+        return self.wall() + self.offset
+
+    def seconds(self) -> float:
+        """The launch's clock in Unix seconds, for the volley's last milliseconds."""
+        return self.source() + self.offset.total_seconds()
+
+    def follow(self, db: Database) -> None:
+        """Take the offset that the database holds (another process may have moved it)."""
+        with db.read() as conn:
+            self.offset = desk.offset(conn)
+
+
+def launch_in(db: Database, clock: Clock, launch: datetime, delay: timedelta) -> None:
+    """Move a simulation's clock so that `launch` comes after `delay`.
+
+    Raises UsageError for a live database, and where the clock would have to go back.
+    """
+    if db.mode == "live":
+        raise UsageError("--launch-in moves the clock, and a live launch keeps its time", help="use launchday move")
+    wanted = launch - delay - clock.wall()
+    with db.write() as conn:
+        if wanted < desk.offset(conn):
+            if clock.wall() + desk.offset(conn) >= launch:
+                raise UsageError(
+                    "the launch of this simulation has happened already",
+                    help="delete .launchday/simulation to begin again, or give launchday rehearse",
+                )
+        # A crash here leaves the old offset: the launch is simply as far away as before.
+        desk.set_offset(conn, wanted)
+    clock.offset = wanted

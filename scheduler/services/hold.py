@@ -1,0 +1,189 @@
+"""Hold, release, cancel: a person's stop, honoured until the last look before the first byte."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from scheduler.domain.account import Directory
+from scheduler.domain.content import instant
+from scheduler.domain.delivery import OUT, Delivery, State
+from scheduler.domain.gates import Hold
+from scheduler.errors import ApprovalError, UsageError
+from scheduler.evidence.entry import Actor, Event, ulid
+from scheduler.services.clock import Clock
+from scheduler.services.queue import about
+from scheduler.store import desk, log, outbox
+from scheduler.store.database import Database
+
+SCOPES = ("all", "campaign", "org", "platform", "account", "post")
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A hold that stands: what it stops, what had left by name, and what was in flight and is now known."""
+
+    hold: Hold
+    waiting: tuple[Delivery, ...]
+    out: tuple[Delivery, ...]
+    in_doubt: tuple[Delivery, ...]
+
+
+def may_hold(directory: Directory, actor: Actor) -> None:
+    """Any approver of any organisation may start or end a hold. Raises ApprovalError for others."""
+    who = directory.people.get(actor.id)
+    if who is None or not who.roles & {"approver", "duty"}:
+        raise ApprovalError(
+            f"'{actor.id}' is no approver in accounts.yaml",
+            help="any approver of any organisation may hold; in a simulation, say --as PERSON",
+        )
+
+
+def hold(
+    db: Database, clock: Clock, actor: Actor, scope: str, reason: str, *, patience: float = 10.0
+) -> Held:
+    """Start a hold and answer when it is known what had left (at most `patience` seconds of waiting).
+
+    Needs no running daemon. Raises UsageError without a reason.
+    """
+    if not reason.strip():
+        raise UsageError("a hold needs its reason, for the log and for the people it stops", help='give --note "…"')
+    now = clock.now()
+    standing = Hold(ulid(now), scope, actor.id, actor.organisation, reason, now)
+    with db.write() as conn:
+        # From this commit on no gate passes; senders past their gate see the epoch at their last look.
+        desk.add_hold(
+            conn,
+            {
+                "id": standing.id,
+                "scope": scope,
+                "person": actor.id,
+                "organisation": actor.organisation,
+                "reason": reason,
+                "started_at": instant(now),
+                "released_by": "",
+                "released_at": "",
+            },
+        )
+        desk.advance_stop_epoch(conn)
+        log.append(
+            conn, now, [Event("hold.started", actor, organisation=actor.organisation, reason_text=reason, facts={"scope": scope})]
+        )
+    return _answer(db, standing, patience)
+
+
+def _answer(db: Database, standing: Hold, patience: float) -> Held:
+    """Wait until nothing in scope is in flight, then say what is where."""
+    end = time.monotonic() + patience
+    while True:
+        with db.read() as conn:
+            covered = [d for d in outbox.find(conn) if standing.covers(d)]
+        flying = tuple(d for d in covered if d.state is State.PUBLISHING)
+        if not flying or time.monotonic() > end:
+            break
+        time.sleep(0.05)
+    doubt = tuple(d for d in covered if d.state in (State.PUBLISHING, State.UNCONFIRMED))
+    return Held(
+        standing,
+        tuple(d for d in covered if d.state is State.SCHEDULED),
+        tuple(d for d in covered if d.state in OUT),
+        doubt,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """What a release ended and what became of deliveries that were due meanwhile."""
+
+    holds: tuple[Hold, ...]
+    missed: tuple[Delivery, ...]
+    resumed: tuple[Delivery, ...]
+
+
+def release(
+    db: Database, clock: Clock, actor: Actor, scope: str, reason: str, *, resume: bool, soon: timedelta
+) -> Released:
+    """End the holds of this scope (`all` ends every hold).
+
+    What was due meanwhile is missed, unless `resume` is given and its window is still open: then it goes
+    `soon` from now. Raises UsageError where nothing is held.
+    """
+    now = clock.now()
+    with db.write() as conn:
+        standing = desk.holds(conn)
+        ending = [h for h in standing if scope in ("all", h.scope)]
+        if not ending:
+            have = ", ".join(h.scope for h in standing) or "nothing"
+            raise UsageError(f"there is no hold on '{scope}'", help=f"held now: {have}")
+        staying = [h for h in standing if h not in ending]
+        due = [
+            d
+            for d in outbox.find(conn, states=[State.SCHEDULED], until=now)
+            if any(h.covers(d) for h in ending) and not any(h.covers(d) for h in staying)
+        ]
+        resumed = [d for d in due if resume and now + soon <= d.not_after]
+        missed = [d for d in due if d not in resumed]
+        desk.end_holds(conn, [h.id for h in ending], actor.id, now)
+        outbox.note(conn, [d.id for d in resumed], fire_at=instant(whole_second(now + soon)))
+        outbox.change(
+            conn,
+            now,
+            [
+                (
+                    d,
+                    State.MISSED,
+                    {"reason": "it was held when it was due"},
+                    about("schedule.missed", actor, d, code="held"),
+                )
+                for d in missed
+            ],
+        )
+        log.append(
+            conn,
+            now,
+            [
+                Event(
+                    "hold.released",
+                    actor,
+                    organisation=actor.organisation,
+                    reason_text=reason,
+                    facts={"scope": h.scope, "resume": resume},
+                )
+                for h in ending
+            ],
+        )
+    return Released(tuple(ending), tuple(missed), tuple(resumed))
+
+
+def whole_second(at: datetime) -> datetime:
+    """Rounded up to a second, so that deferred deliveries gather in few waves."""
+    return at if at.microsecond == 0 else at.replace(microsecond=0) + timedelta(seconds=1)
+
+
+def cancel(db: Database, clock: Clock, actor: Actor, wanted: Sequence[Delivery], reason: str) -> tuple[Delivery, ...]:
+    """Take deliveries out for good. Those that began to publish stay (retract removes what is out).
+
+    Returns what was cancelled.
+    """
+    now = clock.now()
+    with db.write() as conn:
+        fresh = outbox.find(conn, ids=[d.id for d in wanted])
+        going = [d for d in fresh if d.state in (State.SCHEDULED, State.FAILED, State.MISSED)]
+        outbox.change(
+            conn,
+            now,
+            [
+                (
+                    d,
+                    State.CANCELLED,
+                    {"ended_by": actor.id, "reason": reason or "cancelled"},
+                    about("content.withdrawn", actor, d, code="cancelled", said=reason),
+                )
+                for d in going
+            ],
+        )
+        if going:
+            desk.advance_stop_epoch(conn)
+    return tuple(going)

@@ -1,0 +1,107 @@
+"""What queueing would add, change or withdraw: the files held against the store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from scheduler.domain.approval import needs
+from scheduler.domain.campaign import Rendered
+from scheduler.domain.delivery import ENDED, Delivery, State
+from scheduler.store import desk, outbox
+from scheduler.store.database import Database
+
+CHANGEABLE = frozenset({State.SCHEDULED, State.MISSED, State.FAILED})
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One delivery's difference. `kind`: add, change, withdraw, unchanged, kept (cannot be changed any more).
+
+    `why` says in words what differs; `voids` are the people whose approvals would stop counting.
+    """
+
+    kind: str
+    name: str
+    post: str
+    rendered: Rendered | None
+    delivery: Delivery | None
+    why: tuple[str, ...] = ()
+    voids: tuple[str, ...] = ()
+
+
+def plan(db: Database, campaign: str, rendered: Sequence[Rendered], now: datetime) -> tuple[Difference, ...]:
+    """Compare what the files render for one campaign with what is stored of it. Changes nothing."""
+    with db.read() as conn:
+        stored = outbox.find(conn, campaign=campaign)
+        ids = [d.id for d in stored]
+        said = desk.decisions(conn, ids)
+        ended_by = outbox.column(conn, ids, "ended_by")
+    latest: dict[str, Delivery] = {}
+    for one in stored:
+        if one.state in ENDED and ended_by[one.id] == "withdrawn":
+            continue
+        if one.name not in latest or latest[one.name].state in ENDED:
+            latest[one.name] = one
+    found = []
+    for new in rendered:
+        old = latest.pop(new.name, None)
+        approved_by = tuple(
+            dict.fromkeys(d.person for d in said.get(old.id, ()) if d.verdict == "granted") if old else ()
+        )
+        found.append(_compare(new, old, approved_by, now))
+    for gone in latest.values():
+        if gone.state is State.SCHEDULED:
+            found.append(Difference("withdraw", gone.name, gone.post, None, gone, ("its file no longer asks for it",)))
+    return tuple(found)
+
+
+def _compare(new: Rendered, old: Delivery | None, approved_by: tuple[str, ...], now: datetime) -> Difference:
+    past = new.plan.not_after < now
+    if old is None:
+        return Difference("add", new.name, new.post, new, None, ("its time has passed",) if past else ())
+    why = _differences(new, old)
+    if not why:
+        return Difference("unchanged", new.name, new.post, new, old)
+    if old.state not in CHANGEABLE or (old.state is not State.SCHEDULED and past):
+        state = "cancelled by a person" if old.state is State.CANCELLED else f"already {old.state}"
+        return Difference("kept", new.name, new.post, new, old, (f"{state}: the files differ, nothing changes",))
+    return Difference("change", new.name, new.post, new, old, why, approved_by)
+
+
+def _differences(new: Rendered, old: Delivery) -> tuple[str, ...]:
+    why: list[str] = []
+    a, b = old.content, new.content
+    if a.text != b.text:
+        why.append(f"words: {changed_words(a.text, b.text)}")
+    if a.media != b.media:
+        same_files = [m.sha256 for m in a.media] == [m.sha256 for m in b.media]
+        why.append("alt text" if same_files else "pictures")
+    if a.link != b.link:
+        why.append(f"link: {a.link} → {b.link}")
+    if a.address != b.address:
+        why.append("the account's profile")
+    if a.sha256 != b.sha256 and not why:
+        why.append("language, visibility or parts")
+    if old.plan_sha256 != new.plan.sha256:
+        why.append("time" if old.due != new.plan.due else "window, embargo or close of approvals")
+    if old.policy_sha256 != new.policy.sha256 or old.needs != needs(new.content, new.policy):
+        why.append("approval policy")
+    return tuple(why)
+
+
+def changed_words(old: str, new: str) -> str:
+    """The words that differ, `285 → 286`; the longer differences are cut."""
+    import difflib
+
+    a, b = old.split(), new.split()
+    parts = []
+    for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(a=a, b=b, autojunk=False).get_opcodes():
+        if tag != "equal":
+            parts.append(f"{_cut(' '.join(a[i1:i2]))} → {_cut(' '.join(b[j1:j2]))}")
+    return "; ".join(parts[:3]) + (" …" if len(parts) > 3 else "") if parts else "white space"
+
+
+def _cut(text: str) -> str:
+    return (text[:37] + "…" if len(text) > 38 else text) or "(nothing)"
