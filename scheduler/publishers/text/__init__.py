@@ -1,0 +1,1 @@
+"""Texts as the platforms read them: what they count, and which words they turn into links."""
