@@ -41,7 +41,9 @@ def say(at: datetime, zone: ZoneInfo) -> str:
     """`Tue 9 Mar 2027 07:00 GMT`: weekday, date and zone, whatever the machine's language."""
     local = at.astimezone(zone)
     clock = local.strftime("%H:%M:%S" if local.second else "%H:%M")
-    return f"{DAYS[local.weekday()]} {local.day} {MONTHS[local.month - 1]} {local.year} {clock} {local.tzname()}"
+    return (
+        f"{DAYS[local.weekday()]} {local.day} {MONTHS[local.month - 1]} {local.year} {clock} {local.tzname()}"
+    )
 
 
 def parse(text: str, zone: ZoneInfo, launch: Moment | None = None) -> Moment:
@@ -71,7 +73,9 @@ def before_launch(text: str) -> bool:
 
 
 EXAMPLE = "'Tue 9 March 2027 07:00'"
-_CLOCK = r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2}))?(?:\s*(?P<zone>[A-Za-z][\w/+-]*))?"
+_CLOCK = (
+    r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2}))?(?:\s*(?P<zone>[A-Za-z][\w/+-]*))?"
+)
 _WEEKDAY = r"(?:(?P<weekday>[A-Za-z]+),?\s+)?"
 _ABSOLUTE = re.compile(
     rf"{_WEEKDAY}(?P<day>[0-9]{{1,2}})\s+(?P<month>[A-Za-z]+)\s+(?P<year>[0-9]{{4}}),?\s+{_CLOCK}"
@@ -145,10 +149,16 @@ def _date(found: re.Match[str]) -> datetime:
         end = max(found.end("day"), found.end("year"))
         name = FULL_MONTHS[month - 1] if 1 <= month <= 12 else f"month {month}"
         raise WrongTime(
-            "E205", f"there is no {day} {name} {year}", "look at a calendar and correct the date", start, end - start
+            "E205",
+            f"there is no {day} {name} {year}",
+            "look at a calendar and correct the date",
+            start,
+            end - start,
         ) from None
     if not 2000 <= year < 2200:
-        raise WrongTime("E205", f"the year {year} cannot be meant", "correct the year", found.start("year"), 4)
+        raise WrongTime(
+            "E205", f"the year {year} cannot be meant", "correct the year", found.start("year"), 4
+        )
     _check_weekday(found, date)
     return date
 
@@ -159,7 +169,9 @@ def _month(found: re.Match[str]) -> int:
         if written in (name.lower(), name[:3].lower()) or (written == "sept" and number == 9):
             return number
     start = found.start("month")
-    raise WrongTime("E201", f"'{found['month']}' is no month", "write it in English: March or Mar", start, len(written))
+    raise WrongTime(
+        "E201", f"'{found['month']}' is no month", "write it in English: March or Mar", start, len(written)
+    )
 
 
 def _check_weekday(found: re.Match[str], date: datetime) -> None:
@@ -167,7 +179,9 @@ def _check_weekday(found: re.Match[str], date: datetime) -> None:
     if not written:
         return
     actual = FULL_DAYS[date.weekday()]
-    if written in (actual, actual[:3]) or written in {"tues", "wednes", "thur", "thurs"} and actual.startswith(written):
+    if written in (actual, actual[:3]) or (
+        written in {"tues", "wednes", "thur", "thurs"} and actual.startswith(written)
+    ):
         return
     if written not in FULL_DAYS and written.capitalize() not in DAYS:
         message, help = f"'{found['weekday']}' is no weekday", f"that day is a {actual.capitalize()}"
@@ -183,7 +197,9 @@ def _clock(found: re.Match[str]) -> timedelta:
     if (hour, minute, second) == (24, 0, 0):
         raise WrongTime("E203", "24:00 is not used", "write 00:00 of the next day", start, 5)
     if hour > 23 or minute > 59 or second > 59:
-        raise WrongTime("E203", f"there is no {found['hour']}:{found['minute']}", "write 00:00 to 23:59", start, 5)
+        raise WrongTime(
+            "E203", f"there is no {found['hour']}:{found['minute']}", "write 00:00 to 23:59", start, 5
+        )
     return timedelta(hours=hour, minutes=minute, seconds=second)
 
 
@@ -193,7 +209,11 @@ def _other_zone(found: re.Match[str], zone: ZoneInfo) -> ZoneInfo:
     except (KeyError, ValueError, OSError):
         message = f"'{found['zone']}' is no time zone"
         raise WrongTime(
-            "E211", message, f"leave it away for {zone.key}, or write UTC", found.start("zone"), len(found["zone"])
+            "E211",
+            message,
+            f"leave it away for {zone.key}, or write UTC",
+            found.start("zone"),
+            len(found["zone"]),
         ) from None
 
 
@@ -233,8 +253,16 @@ def _wall(at: datetime, zone: ZoneInfo) -> str:
 
 def _diagnose(text: str) -> WrongTime:
     """Why the text is no time, as helpfully as can be."""
-    return _slashes(text) or _clock_fault(text) or _relative_fault(text) or _no_year(text) or WrongTime(
-        "E201", f"'{text}' is not a time", f"write it like {EXAMPLE}, 'launch + 5h' or '30m before launch'"
+    return (
+        _slashes(text)
+        or _clock_fault(text)
+        or _relative_fault(text)
+        or _no_year(text)
+        or WrongTime(
+            "E201",
+            f"'{text}' is not a time",
+            f"write it like {EXAMPLE}, 'launch + 5h' or '30m before launch'",
+        )
     )
 
 
@@ -243,28 +271,44 @@ def _slashes(text: str) -> WrongTime | None:
     if not found:
         return None
     day, month = int(found[1]), int(found[2])
-    readings = [f"{d} {FULL_MONTHS[m - 1]}" for d, m in ((day, month), (month, day)) if 1 <= m <= 12 and 1 <= d <= 31]
+    readings = [
+        f"{d} {FULL_MONTHS[m - 1]}" for d, m in ((day, month), (month, day)) if 1 <= m <= 12 and 1 <= d <= 31
+    ]
     can_be = " or ".join(dict.fromkeys(readings)) or "no date at all"
     return WrongTime(
-        "E202", f"'{found[0]}' can be {can_be}", "write the month as a word: 3 April 2027", found.start(), len(found[0])
+        "E202",
+        f"'{found[0]}' can be {can_be}",
+        "write the month as a word: 3 April 2027",
+        found.start(),
+        len(found[0]),
     )
 
 
 def _clock_fault(text: str) -> WrongTime | None:
-    found = re.search(r"(?i)(?:(?<=\s)|(?<=T)|^)(?:([0-9]{1,2})(?::([0-9]{2}))?\s*([ap]\.?m\.?)?|noon|midnight)$", text)
+    found = re.search(
+        r"(?i)(?:(?<=\s)|(?<=T)|^)(?:([0-9]{1,2})(?::([0-9]{2}))?\s*([ap]\.?m\.?)?|noon|midnight)$", text
+    )
     dated = re.search(r"[0-9]{4}|[A-Za-z]{3,} [0-9]", text)
-    if not found or not dated or len(found[1] or "") == 2 and found[2] and not found[3]:
+    if not found or not dated or (len(found[1] or "") == 2 and found[2] and not found[3]):
         return None
     message = f"'{found[0]}' is not a time of day"
     if found[1] and not found[2] and not found[3]:
         message = f"'{found[0]}' has no minutes"
-    return WrongTime("E203", message, "write hours and minutes with two digits, 24 hours: 07:00, 16:30", found.start(), len(found[0]))
+    return WrongTime(
+        "E203",
+        message,
+        "write hours and minutes with two digits, 24 hours: 07:00, 16:30",
+        found.start(),
+        len(found[0]),
+    )
 
 
 def _relative_fault(text: str) -> WrongTime | None:
     if not re.search(r"(?i)\b(launch|before|after)\b", text) and not text.startswith(("+", "-")):
         return None
-    return WrongTime("E201", f"'{text}' is not a time", "write it like 'launch + 5h', 'launch + 7d' or '30m before launch'")
+    return WrongTime(
+        "E201", f"'{text}' is not a time", "write it like 'launch + 5h', 'launch + 7d' or '30m before launch'"
+    )
 
 
 def _no_year(text: str) -> WrongTime | None:

@@ -1,0 +1,242 @@
+"""accounts.yaml → Directory: organisations, accounts, groups and people."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from urllib.parse import urlsplit
+
+from scheduler.domain.account import Account, Directory, Organisation, Person
+from scheduler.files import tables
+from scheduler.files.fields import Record, Word, read_record, suggest
+from scheduler.files.source import Findings, SourceFile
+from scheduler.files.when import read_zone
+from scheduler.files.yaml import read_yaml
+
+RESERVED = ("everyone",)
+_REFERENCE = re.compile(r"env:[A-Za-z_]\w*|file:\S.*|keyring:[^/\s]+/\S+|cred:[\w.-]+", re.ASCII)
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+# Platforms that live on many servers, so that an account without a server has no address.
+_NEEDS_SERVER = ("mastodon",)
+
+
+def read_accounts(file: SourceFile, found: Findings, platforms: Collection[str] = ()) -> Directory | None:
+    """The directory as far as it can be read; None where there is none to speak of."""
+    root = read_yaml(file, found)
+    if root is None:
+        return None
+    record = read_record(root, tables.ACCOUNTS, file, found)
+    reader = _Reader(file, found, (*tables.PLATFORMS, *platforms), record)
+    return reader.directory()
+
+
+class _Reader:
+    def __init__(self, file: SourceFile, found: Findings, platforms: Collection[str], record: Record) -> None:
+        self.file, self.found, self.record = file, found, record
+        self.platforms = tuple(dict.fromkeys(platforms))
+
+    def add(self, word: Word, code: str, message: str, help: str) -> None:
+        self.found.add(word.problem(self.file, code, message, help))
+
+    def directory(self) -> Directory | None:
+        zone = read_zone(self.record.word("zone"), self.file, self.found)
+        self.web_address(self.record.word("proxy"), plain_allowed=True)
+        organisations = {
+            name.text: self.organisation(name, value)
+            for name, value in self.record.record("organisations").items()
+            if isinstance(value, Record) and not self.reserved(name)
+        }
+        accounts = tuple(self.accounts())
+        self.same_profile_twice(accounts)
+        if not organisations:
+            return None
+        return Directory(
+            zone=zone.key,
+            mode="live" if self.record.text("mode") == "live" else "simulation",
+            organisations=organisations,
+            groups=self.groups(organisations),
+            people=self.people(organisations),
+            accounts=accounts,
+            proxy=self.record.text("proxy"),
+            ca=self.record.text("ca"),
+        )
+
+    def reserved(self, name: Word) -> bool:
+        if name.text in RESERVED:
+            self.add(
+                name,
+                "E607",
+                f"'{name.text}' stands for all organisations and cannot be a name",
+                "choose another",
+            )
+        return name.text in RESERVED
+
+    def organisation(self, name: Word, record: Record) -> Organisation:
+        facts = {
+            key.text: value.text
+            for key, value in record.items()
+            if isinstance(value, Word) and key.text != "name"
+        }
+        if "slug" in facts:
+            self.add(
+                record.keys["slug"], "E116", "'slug' is the organisation's name in this file", "take it out"
+            )
+        return Organisation(name.text, record.text("name"), facts)
+
+    def accounts(self) -> Iterator[Account]:
+        for organisation, value in self.record.record("organisations").items():
+            if isinstance(value, Record):
+                for name, account in value.record("accounts").items():
+                    if isinstance(account, Record):
+                        yield self.account(organisation, name, account)
+
+    def account(self, organisation: Word, name: Word, record: Record) -> Account:
+        written = record.word("platform")
+        platform = written or name
+        if platform.text not in self.platforms:
+            help = suggest(platform.text, self.platforms)
+            if written is None:
+                help += "; an account of another name needs 'platform: …'"
+            self.add(platform, "E604", f"unknown platform '{platform.text}'", help)
+        server = self.web_address(record.word("server"))
+        if platform.text in _NEEDS_SERVER and "server" not in record.keys:
+            self.add(
+                name,
+                "E610",
+                f"a {platform.text} account needs its server",
+                'add server: "https://social.example"',
+            )
+        return Account(
+            organisation=organisation.text,
+            name=name.text,
+            platform=platform.text,
+            handle=record.text("handle"),
+            server=server,
+            remote_id=record.text("page"),
+            secret=self.token(record.word("token")),
+            publisher=record.text("publisher"),
+            about=self.file.at(name.line, name.col),
+        )
+
+    def token(self, word: Word | None) -> str:
+        """The reference. Whatever else stands there is taken for a secret and never repeated."""
+        if word is None or _REFERENCE.fullmatch(word.text):
+            return word.text if word else ""
+        text = self.file.line(word.line)
+        end = word.col - 1 + min(word.length, max(0, len(text) - word.col + 1))
+        masked = text[: word.col - 1] + "*" * (end - word.col + 1) + text[end:]
+        problem = word.problem(
+            self.file,
+            "E601",
+            "a secret must not stand in a file; write where it is kept",
+            "env:NAME, file:PATH, keyring:SERVICE/NAME or cred:NAME. If this was a real token, revoke it now",
+        )
+        self.found.add(
+            type(problem)(problem.code, problem.message, problem.at, problem.help, masked, problem.length)
+        )
+        return ""
+
+    def web_address(self, word: Word | None, *, plain_allowed: bool = False) -> str:
+        if word is None or not word.text:
+            return ""
+        try:
+            parts = urlsplit(word.text)
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            parts, host, port = urlsplit(""), None, None
+        if parts.username is not None or parts.password is not None:
+            self.add(word, "E603", "a name or password in an address", "take it out; secrets are references")
+        elif not host or port == 0 or re.search(r"\s", word.text) or parts.query or parts.fragment:
+            self.add(word, "E603", "not a web address", "write it like https://social.example")
+        elif parts.scheme != "https" and not (
+            parts.scheme == "http" and (plain_allowed or host in _LOOPBACK)
+        ):
+            self.add(
+                word,
+                "E603",
+                "an address must begin with https://",
+                "write https:// (http only for 127.0.0.1)",
+            )
+        return word.text.rstrip("/")
+
+    def same_profile_twice(self, accounts: tuple[Account, ...]) -> None:
+        """Two accounts that are one profile would put each post out twice."""
+        seen: dict[tuple[str, str, str, str], Account] = {}
+        for account in accounts:
+            profile = (account.platform, account.server, account.handle.lower(), account.remote_id)
+            first = seen.setdefault(profile, account)
+            if first is not account and account.about and account.handle:
+                line, col = account.about.line, account.about.col
+                message = f"{account.id} is the same profile as {first.id}: every post would go out twice"
+                self.found.add(
+                    self.file.problem(
+                        "E614",
+                        message,
+                        "delete one, or correct its handle",
+                        line=line,
+                        col=col,
+                        length=len(account.name),
+                    )
+                )
+
+    def groups(self, organisations: Collection[str]) -> dict[str, tuple[str, ...]]:
+        record = self.record.record("groups")
+        for name in record.keys.values():
+            if not self.reserved(name) and name.text in organisations:
+                self.add(
+                    name, "E607", f"'{name.text}' is an organisation already", "give the group another name"
+                )
+        groups = {}
+        for name, _ in record.items():
+            members = self.members(name.text, (), record, set(organisations))
+            groups[name.text] = tuple(slug for slug in organisations if slug in members)
+        return groups
+
+    def members(self, group: str, path: tuple[str, ...], record: Record, organisations: set[str]) -> set[str]:
+        members: set[str] = set()
+        for word in record.words(group):
+            if word.text in organisations:
+                members.add(word.text)
+            elif word.text in RESERVED:
+                members |= organisations
+            elif word.text in (*path, group):
+                circle = " → ".join((*path, group, word.text))
+                self.add(word, "E605", f"a group that holds itself: {circle}", "take one of them out")
+            elif word.text in record.values:
+                members |= self.members(word.text, (*path, group), record, organisations)
+            elif word.text in self.record.record("organisations").keys:
+                continue  # written, but wrong in itself: reported there
+            else:
+                known = (*organisations, *record.values)
+                self.add(
+                    word, "E606", f"'{word.text}' is no organisation or group", suggest(word.text, known)
+                )
+        return members
+
+    def people(self, organisations: Collection[str]) -> dict[str, Person]:
+        people: dict[str, Person] = {}
+        users: dict[str, str] = {}
+        for name, value in self.record.record("people").items():
+            if not isinstance(value, Record):
+                continue
+            org = value.word("org")
+            if org and org.text not in organisations:
+                self.add(org, "E608", f"'{org.text}' is no organisation", suggest(org.text, organisations))
+            for user in value.words("os_user"):
+                if users.setdefault(user.text, name.text) != name.text:
+                    message = f"the user '{user.text}' is {users[user.text]} already"
+                    self.add(user, "E612", message, "one user, one person: they would approve for each other")
+            people[name.text] = self.person(name.text, value)
+        return people
+
+    def person(self, slug: str, record: Record) -> Person:
+        roles = frozenset(role for role in tables.ROLES if any(w.text == role for w in record.words("roles")))
+        return Person(
+            slug=slug,
+            name=record.text("name"),
+            organisation=record.text("org"),
+            roles=roles,  # type: ignore[arg-type]  # the table's choices are the Role literals
+            os_users=tuple(w.text for w in record.words("os_user")),
+            keys=tuple(w.text for w in record.words("keys")),
+            email=record.text("email"),
+        )
