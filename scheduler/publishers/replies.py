@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from scheduler.domain.account import Account
 from scheduler.domain.publisher import Http, Reply, Request
@@ -26,12 +26,17 @@ def ok(reply: Reply) -> bool:
     return 200 <= reply.status < 300
 
 
+def json_value(reply: Reply) -> Any:
+    """The body as JSON, None where it is none (or nested so deep that reading it would raise)."""
+    try:
+        return reply.json()
+    except RecursionError:
+        return None
+
+
 def json_object(reply: Reply) -> dict[str, Any]:
     """The body as a JSON object; empty where it is none."""
-    try:
-        value = reply.json()
-    except (ValueError, RecursionError):
-        return {}
+    value = json_value(reply)
     return value if isinstance(value, dict) else {}
 
 
@@ -147,8 +152,17 @@ def unknown(reply: Reply, detail: Any = "") -> OutcomeUnknown:
     return OutcomeUnknown(f"http_{reply.status}", said(detail) or f"status {reply.status}")
 
 
-def same_profile(account: Account, name: Any) -> None:
-    """Refuse a token that belongs to another profile than the account names (both without @)."""
+def same_profile(account: Account, remote_id: Any, name: Any) -> None:
+    """Refuse a token of another profile than the account names: its id, else its name without @.
+
+    On loopback names are not compared: simulated platforms take every profile's token and know no names.
+    """
+    if account.remote_id:
+        if account.remote_id != word(remote_id):
+            raise Rejected("wrong_profile", f"the secret of {account.id} belongs to another profile")
+        return
+    if urlsplit(account.server).hostname in ("127.0.0.1", "::1", "localhost"):
+        return
     wanted, is_ = account.handle.lstrip("@").split("@")[0].casefold(), word(name).casefold()
     if wanted and is_ and wanted != is_:
         raise Rejected("wrong_profile", f"the secret of {account.id} belongs to @{is_}, not to @{wanted}")

@@ -49,7 +49,10 @@ def media_faults(content: Content, name: str, rules: MediaRules) -> Iterator[str
 
 def _picture(media: Media, name: str, rules: MediaRules) -> Iterator[str]:
     if media.size > rules.size:
-        yield f"{name} takes pictures of {rules.size:,} bytes and {media.file} has {media.size:,}: make it smaller."
+        yield (
+            f"{name} takes pictures of {rules.size:,} bytes and {media.file} has {media.size:,}: "
+            "make it smaller."
+        )
     if media.mime not in rules.types:
         yield f"{name} does not take {media.mime} ({media.file}): use {_either(rules.types)}."
     if len(media.alt) > rules.alt:

@@ -6,9 +6,7 @@ before, which X may refuse to self-serve apps.
 
 from __future__ import annotations
 
-import html
 import re
-import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -27,6 +25,7 @@ from scheduler.errors import (
 )
 from scheduler.publishers import replies, rules
 from scheduler.publishers.text.count import x_weight
+from scheduler.publishers.text.words import expanded, plain
 from scheduler.transport.wire import json_body, multipart
 
 _RULES = rules.MediaRules(4, 5_000_000, frozenset({"image/jpeg", "image/png", "image/webp"}), 1000)
@@ -35,7 +34,6 @@ _LIFE = timedelta(hours=24)  # of an uploaded picture (docs: 86,400 s after FINA
 _LEEWAY = timedelta(minutes=5)
 _POLLS, _PAGES = 60, 5
 _CASHTAG = re.compile(r"(?:^|\s)\$[A-Za-z]{1,6}(?:[._][A-Za-z]{1,2})?(?=$|\s|[^\w$])")
-_OWN_MEDIA = re.compile(r"https?://(?:www\.)?(?:x|twitter)\.com/[^/]+/status/[0-9]+/(?:photo|video)/[0-9]+")
 
 
 class X:
@@ -51,7 +49,7 @@ class X:
         for fault in self.faults(content):
             raise Rejected("rules", fault)
         me = replies.mapping(_asked(http, replies.get(f"{url}/2/users/me"), "users/me").get("data"))
-        replies.same_profile(account, me.get("username"))
+        replies.same_profile(account, me.get("id"), me.get("username"))
         if not replies.word(me.get("id")):
             raise NotReady("no_profile", "X did not say whose token this is")
         handles: dict[str, Any] = {"user": replies.word(me.get("id")), "media": []}
@@ -97,7 +95,7 @@ class X:
             if not replies.ok(reply) or not ("data" in page or "meta" in page):
                 raise replies.cannot_tell(reply, "the list of posts")
             for post in replies.objects(page.get("data")):
-                if replies.word(post.get("id")) and _words(post) == _plain(prepared.content.text):
+                if replies.word(post.get("id")) and _words(post) == plain(prepared.content.text):
                     return _receipt(prepared, replies.word(post["id"]))
             more = replies.word(replies.mapping(page.get("meta")).get("next_token"))
             if not more:
@@ -128,10 +126,10 @@ def _asked(http: Http, request: Request, what: str) -> dict[str, Any]:
 
 def _upload(http: Http, url: str, media: Media, data: bytes) -> tuple[str, datetime]:
     """Upload one picture, wait until X has processed it, set its alt text; its id and its end."""
-    fields = (("media_category", "tweet_image"), ("media_type", media.mime), ("media", "media", data, media.mime))
-    body, kind = multipart(fields)
-    headers = (("Content-Type", kind), ("Accept", "application/json"))
-    reply = replies.prepared(http, Request("POST", f"{url}/2/media/upload", headers, body), _error, media.file)
+    file = ("media", "media", data, media.mime)
+    body, kind = multipart((("media_category", "tweet_image"), ("media_type", media.mime), file))
+    sent = Request("POST", f"{url}/2/media/upload", (("Content-Type", kind),), body)
+    reply = replies.prepared(http, sent, _error, media.file)
     uploaded = replies.mapping(replies.json_object(reply).get("data"))
     media_id, until = replies.word(uploaded.get("id")), replies.said_at(reply) + _life(uploaded)
     if not media_id:
@@ -153,7 +151,7 @@ def _await(http: Http, url: str, media: Media, media_id: str, uploaded: Mapping[
             why = replies.mapping(info.get("error")).get("message")
             raise Rejected("media_failed", f"X could not read {media.file}: {replies.said(why)}")
         seconds = info.get("check_after_secs")
-        http.wait(min(max(float(seconds), 1.0), 30.0) if isinstance(seconds, int | float) else 1.0)
+        http.wait(float(seconds) if isinstance(seconds, int | float) and 1 <= seconds <= 30 else 1.0)
         status = replies.get(f"{url}/2/media/upload", {"command": "STATUS", "media_id": media_id})
         uploaded = replies.mapping(_asked(http, status, media.file).get("data"))
     raise NotReady("media_processing", f"X is still processing {media.file}")
@@ -167,22 +165,15 @@ def _life(uploaded: Mapping[str, Any]) -> timedelta:
 
 
 def _words(post: Mapping[str, Any]) -> str:
-    """The words of a listed post as they were sent: links expanded, X's own picture links left out."""
+    """The words of a listed post, ready for comparing; a long post has them in `note_tweet`."""
     long = replies.mapping(post.get("note_tweet"))
     source = long if long.get("text") else post
+    links = [
+        (replies.word(link.get("url")), replies.word(link.get("expanded_url")))
+        for link in replies.objects(replies.mapping(source.get("entities")).get("urls"))
+    ]
     text = source.get("text")
-    text = text if isinstance(text, str) else ""
-    for link in replies.objects(replies.mapping(source.get("entities")).get("urls")):
-        short, full = replies.word(link.get("url")), replies.word(link.get("expanded_url"))
-        if short and full:
-            text = text.replace(short, "" if "media_key" in link or _OWN_MEDIA.match(full) else full)
-    return _plain(html.unescape(text))
-
-
-def _plain(text: str) -> str:
-    """Words for comparing: NFC, single spaces, links without protocol and closing slash."""
-    text = re.sub(r"https?://", "", unicodedata.normalize("NFC", text), flags=re.IGNORECASE)
-    return " ".join(re.sub(r"/(?=\s|$)", "", text).split()).casefold()
+    return plain(expanded(text if isinstance(text, str) else "", [link for link in links if all(link)]))
 
 
 def _error(reply: Reply) -> PublishError:
