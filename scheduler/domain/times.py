@@ -11,22 +11,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from scheduler.domain.wrong_time import EXAMPLE, FULL_MONTHS, WrongTime, diagnose
+
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 FULL_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-FULL_MONTHS = (
-    "January", "February", "March", "April", "May", "June",
-    "July", "August", "September", "October", "November", "December",
-)  # fmt: skip
 LONGEST = timedelta(days=3660)
-
-
-class WrongTime(ValueError):
-    """A time that cannot be taken: a stable code, what is wrong, what to write, and where in the text."""
-
-    def __init__(self, code: str, message: str, help: str, start: int = 0, length: int = 0) -> None:
-        super().__init__(message)
-        self.code, self.message, self.help, self.start, self.length = code, message, help, start, length
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +47,7 @@ def parse(text: str, zone: ZoneInfo, launch: Moment | None = None) -> Moment:
         return _shift(launch, days, rest, zone)
     found = _ABSOLUTE.fullmatch(text) or _ISO.fullmatch(text)
     if found is None:
-        raise _diagnose(text)
+        raise diagnose(text)
     return _absolute(found, zone)
 
 
@@ -72,7 +62,6 @@ def before_launch(text: str) -> bool:
     return _relative(text.strip()) is not None
 
 
-EXAMPLE = "'Tue 9 March 2027 07:00'"
 _CLOCK = (
     r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2}))?(?:\s*(?P<zone>[A-Za-z][\w/+-]*))?"
 )
@@ -147,10 +136,10 @@ def _date(found: re.Match[str]) -> datetime:
     except ValueError:
         start = found.start("day") if found.start("day") < found.start("year") else found.start("year")
         end = max(found.end("day"), found.end("year"))
-        name = FULL_MONTHS[month - 1] if 1 <= month <= 12 else f"month {month}"
+        name = f"{day} {FULL_MONTHS[month - 1]} {year}" if 1 <= month <= 12 else f"month {month}"
         raise WrongTime(
             "E205",
-            f"there is no {day} {name} {year}",
+            f"there is no {name}",
             "look at a calendar and correct the date",
             start,
             end - start,
@@ -249,69 +238,3 @@ def _written(wall: datetime) -> str:
 def _wall(at: datetime, zone: ZoneInfo) -> str:
     local = at.astimezone(zone)
     return local.strftime("%Y-%m-%d %H:%M:%S" if local.second else "%Y-%m-%d %H:%M")
-
-
-def _diagnose(text: str) -> WrongTime:
-    """Why the text is no time, as helpfully as can be."""
-    return (
-        _slashes(text)
-        or _clock_fault(text)
-        or _relative_fault(text)
-        or _no_year(text)
-        or WrongTime(
-            "E201",
-            f"'{text}' is not a time",
-            f"write it like {EXAMPLE}, 'launch + 5h' or '30m before launch'",
-        )
-    )
-
-
-def _slashes(text: str) -> WrongTime | None:
-    found = re.search(r"\b([0-9]{1,2})[/.-]([0-9]{1,2})[/.-]([0-9]{2,4})\b", text)
-    if not found:
-        return None
-    day, month = int(found[1]), int(found[2])
-    readings = [
-        f"{d} {FULL_MONTHS[m - 1]}" for d, m in ((day, month), (month, day)) if 1 <= m <= 12 and 1 <= d <= 31
-    ]
-    can_be = " or ".join(dict.fromkeys(readings)) or "no date at all"
-    return WrongTime(
-        "E202",
-        f"'{found[0]}' can be {can_be}",
-        "write the month as a word: 3 April 2027",
-        found.start(),
-        len(found[0]),
-    )
-
-
-def _clock_fault(text: str) -> WrongTime | None:
-    found = re.search(
-        r"(?i)(?:(?<=\s)|(?<=T)|^)(?:([0-9]{1,2})(?::([0-9]{2}))?\s*([ap]\.?m\.?)?|noon|midnight)$", text
-    )
-    dated = re.search(r"[0-9]{4}|[A-Za-z]{3,} [0-9]", text)
-    if not found or not dated or (len(found[1] or "") == 2 and found[2] and not found[3]):
-        return None
-    message = f"'{found[0]}' is not a time of day"
-    if found[1] and not found[2] and not found[3]:
-        message = f"'{found[0]}' has no minutes"
-    return WrongTime(
-        "E203",
-        message,
-        "write hours and minutes with two digits, 24 hours: 07:00, 16:30",
-        found.start(),
-        len(found[0]),
-    )
-
-
-def _relative_fault(text: str) -> WrongTime | None:
-    if not re.search(r"(?i)\b(launch|before|after)\b", text) and not text.startswith(("+", "-")):
-        return None
-    return WrongTime(
-        "E201", f"'{text}' is not a time", "write it like 'launch + 5h', 'launch + 7d' or '30m before launch'"
-    )
-
-
-def _no_year(text: str) -> WrongTime | None:
-    if not re.search(r"(?i)\b[0-9]{1,2}\s+[A-Z]{3,}\b(?!\s+[0-9]{4}\b)", text):
-        return None
-    return WrongTime("E204", f"'{text}' has no year", f"write the year: {EXAMPLE}")

@@ -330,6 +330,15 @@ def stand_down(db: Database, clock: Clock, attempts: Mapping[str, str], why: Pub
         )
 
 
+def not_ready(
+    conn: Connection, now: datetime, d: Delivery, error: PublishError, again: datetime, reason: str
+) -> None:
+    """Arming was refused: it stays scheduled, people see why, and it is armed again while its window is open."""
+    outbox.note(conn, [d.id], reason=reason, fire_at=instant(again))
+    facts = {"armed": False, "next_try_at": instant(again)}
+    log.append(conn, now, [about("publish.deferred", DAEMON, d, code=error.code, said=error.detail, facts=facts)])
+
+
 def close_windows(db: Database, clock: Clock) -> tuple[Delivery, ...]:
     """What waits though its window has closed is missed, or a question where an attempt may still land."""
     with db.read() as conn:

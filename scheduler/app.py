@@ -1,0 +1,169 @@
+"""The one place where the parts are put together; tests start it too."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from sqlalchemy.engine import make_url
+
+from scheduler.domain.account import Account, Directory
+from scheduler.domain.publisher import Publisher
+from scheduler.errors import StoreError, UsageError
+from scheduler.files.accounts import read_accounts
+from scheduler.files.source import Findings, read_source
+from scheduler.publishers import registry
+from scheduler.publishers.simulated import process as platforms
+from scheduler.services import secret
+from scheduler.services.arm import Reach
+from scheduler.services.clock import Clock
+from scheduler.services.timing import LIVE, SIMULATION, Timing
+from scheduler.store import lock
+from scheduler.store.database import Database, open_database
+from scheduler.transport.http import Transport
+
+Mode = Literal["live", "simulation", "rehearsal"]
+
+
+@dataclass(slots=True)
+class App:
+    """Launchday for one workspace in one mode. `folder` holds its database, locks and simulated platforms."""
+
+    root: Path
+    mode: Mode
+    folder: Path
+    directory: Directory
+    db: Database
+    clock: Clock
+    timing: Timing
+    environ: Mapping[str, str] = field(repr=False)
+
+    @property
+    def approvers(self) -> dict[str, tuple[str, ...]]:
+        """Who may speak for each organisation today."""
+        return {
+            slug: tuple(p.slug for p in self.directory.people_of(slug, "approver"))
+            for slug in self.directory.organisations
+        }
+
+    def is_dead(self, sender: str) -> bool:
+        """Whether a sender is certainly dead."""
+        return lock.proven_dead(self.folder / "senders", sender)
+
+    def publishers(self) -> dict[str, Publisher]:
+        """The publishers of the platforms that accounts.yaml names."""
+        return registry.load({a.platform for a in self.directory.accounts})
+
+    def reach(self) -> Reach:
+        """How a worker process reaches the platforms. Raises UsageError where simulated ones do not run."""
+        transport = Transport(
+            proxy=self.directory.proxy if self.mode == "live" else "",
+            ca=self.directory.ca if self.mode == "live" else "",
+            now=self.clock.seconds,
+        )
+        return Reach(self.publishers(), transport, self._place(), self._secret())
+
+    def _place(self) -> Callable[[Account], Account]:
+        if self.mode == "live":
+            return lambda account: account
+        running = platforms.running(self.folder / "platforms")
+        if running is None:
+            raise UsageError("the simulated platforms do not run", help="launchday run starts them")
+        servers = dict(running.servers)
+        # An address that no simulated platform has: a simulation never falls back to a real one.
+        return lambda account: replace(account, server=servers.get(account.platform, "http://127.0.0.1:1"))
+
+    def _secret(self) -> Callable[[Account], str]:
+        if self.mode == "live":
+            return lambda account: secret.read(account.secret, root=self.root, environ=self.environ)
+        return lambda account: f"sim:{account.id}"
+
+    def close(self) -> None:
+        """Give the database back."""
+        self.db.close()
+
+
+def read_directory(root: Path) -> Directory:
+    """Just accounts.yaml, for commands that must work whatever the posts look like. Raises FilesWrong."""
+    found = Findings()
+    source = read_source(root, "accounts.yaml", found, secret=True)
+    directory = read_accounts(source, found, registry.installed()) if source else None
+    found.raise_errors()
+    if directory is None:
+        raise UsageError("accounts.yaml names no organisation", help="launchday check")
+    return directory
+
+
+def open_app(
+    root: Path, mode: Mode | None = None, *, environ: Mapping[str, str] | None = None, clock: Clock | None = None
+) -> App:
+    """Open the workspace's database for `mode` (None: what accounts.yaml says) and join the parts.
+
+    Raises FilesWrong, StoreError, UsageError.
+    """
+    environ = os.environ if environ is None else environ
+    directory = read_directory(root)
+    chosen: Mode = mode or directory.mode
+    folder = state_folder(root, chosen)
+    _keep_out_of_git(root / ".launchday")
+    clock = clock or Clock()
+    url = database_url(folder, chosen, environ)
+    with lock.Lock(folder / "open.lock", "the database is being opened") if _is_new(url) else suppress():
+        db = open_database(url, chosen, clock.wall())
+    clock.follow(db)
+    timing = LIVE if chosen == "live" else SIMULATION
+    return App(root, chosen, folder, directory, db, clock, timing, environ)
+
+
+def state_folder(root: Path, mode: Mode) -> Path:
+    """Where a mode keeps its state: simulation and live never share a file."""
+    base = root / ".launchday"
+    return base if mode == "live" else base / mode
+
+
+def database_url(folder: Path, mode: Mode, environ: Mapping[str, str]) -> str:
+    """LAUNCHDAY_DATABASE_URL, or SQLite in the state folder.
+
+    A SQLite file named there serves live; a simulation has its own file beside it. On PostgreSQL each mode
+    has its own schema.
+    """
+    named = environ.get("LAUNCHDAY_DATABASE_URL", "")
+    if not named:
+        return f"sqlite:///{folder.resolve() / 'launchday.db'}"
+    try:
+        url = make_url(named)
+    except Exception as error:
+        raise StoreError(
+            "LAUNCHDAY_DATABASE_URL is not a database address",
+            help="sqlite:////path/to/file.db or postgresql://user@host/database",
+        ) from error
+    if url.drivername.startswith("sqlite") and mode != "live" and url.database:
+        path = Path(url.database)
+        return f"sqlite:///{path.with_name(f'{path.stem}-{mode}{path.suffix}')}"
+    return named
+
+
+def _is_new(url: str) -> bool:
+    return url.startswith("sqlite") and not Path(make_url(url).database or "").exists()
+
+
+def _keep_out_of_git(folder: Path) -> None:
+    """The state folder ignores itself, so that the workspace's git status stays clean."""
+    folder.mkdir(exist_ok=True, mode=0o700)
+    ignore = folder / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text("*\n", "utf-8")
+
+
+def beat(folder: Path) -> dict[str, object]:
+    """What the daemon last wrote of itself; empty where it never ran."""
+    try:
+        found = json.loads((folder / "daemon.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

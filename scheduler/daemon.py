@@ -1,0 +1,236 @@
+"""The background process: APScheduler wakes it, the database decides, senders do the sending.
+
+It holds no token. `kill -9` at any moment leaves the truth in the database; the next start reconciles.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.date import DateTrigger
+from apscheduler.triggers.interval import IntervalTrigger
+
+from scheduler.app import App
+from scheduler.domain.content import instant
+from scheduler.domain.delivery import OUT, Delivery, State
+from scheduler.publishers.simulated import process as platforms
+from scheduler.services import launch
+from scheduler.store import desk, lock, outbox
+
+TICK = 1  # seconds
+AGAIN = 3.0  # seconds before a wave that a sender left undone is tried again
+
+
+@dataclass(slots=True)
+class Daemon:
+    """One running daemon. `say` prints a line for people; `crash_after` rehearses a power failure."""
+
+    app: App
+    say: Callable[[str], None]
+    organisation: str = ""
+    crash_after: int = 0
+    _children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _tried: dict[str, float] = field(default_factory=dict)
+    _stopping: threading.Event = field(default_factory=threading.Event)
+    _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
+
+    def run(self, *, once_until: datetime | None = None) -> None:
+        """Work until SIGTERM or SIGINT; with `once_until`, until all that is due by then has an outcome.
+
+        Raises TryLater where another daemon has this database.
+        """
+        folder = self.app.folder
+        with lock.Lock(folder / "daemon.lock", "a daemon runs on this database"):
+            pid_files = self._announce()
+            waker = self._waker()
+            try:
+                with _signals(self._stopping):
+                    self._start_platforms()
+                    waker.start()
+                    self.tick()
+                    while not self._stopping.wait(0.2):
+                        if once_until is not None and not self._work_left(once_until):
+                            break
+            finally:
+                waker.shutdown(wait=True)
+                self._wait_for_senders()
+                self._beat(stopped=True)
+                for path in pid_files:
+                    path.unlink(missing_ok=True)
+
+    def _waker(self) -> BackgroundScheduler:
+        """In memory, never the truth: a late job is run and a missed one is merged, none is dropped."""
+        waker = BackgroundScheduler(
+            timezone=UTC,
+            executors={"default": ThreadPoolExecutor(4)},
+            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+        )
+        waker.add_job(self.tick, IntervalTrigger(seconds=TICK, timezone=UTC), id="tick")
+        with self.app.db.read() as conn:
+            waves = outbox.waves(conn)
+        for at, _ in waves:
+            wake = at - self.app.timing.arm_lead - self.app.clock.offset
+            if wake > datetime.now(UTC):
+                waker.add_job(self.tick, DateTrigger(wake, timezone=UTC), id=f"wave {instant(at)}")
+        return waker
+
+    def tick(self) -> None:
+        """Look what is due; harmless at any time and any number of times."""
+        if not self._one_at_a_time.acquire(blocking=False):
+            return
+        try:
+            self._reap()
+            self.app.clock.follow(self.app.db)
+            self._beat()
+            for one in launch.close_windows(self.app.db, self.app.clock):
+                self.say(f"missed      {one.name}: its window closed")
+            self._start_senders()
+            self._start_reconciling()
+        except Exception as error:
+            # One bad tick (a busy database, a full disk) must not end the daemon: the next one looks again.
+            self.say(f"trouble     {type(error).__name__}: {str(error).splitlines()[0][:200]}")
+        finally:
+            self._one_at_a_time.release()
+
+    def _start_senders(self) -> None:
+        now = self.app.clock.now()
+        due = self._due(now + self.app.timing.arm_lead)
+        waves: dict[datetime, int] = {}
+        for one in due:
+            waves[one.fire_at] = waves.get(one.fire_at, 0) + 1
+        late = [at for at in waves if at <= now + timedelta(seconds=1)]
+        for at in sorted(set(waves) - set(late)):
+            self._spawn(f"wave {instant(at)}", ["wave", "--at", instant(at)])
+        if late:
+            # What is late goes together, as soon as it can; a wave that a sender has in hand is not late.
+            handled = {name.removeprefix("wave ") for name in self._children}
+            if not all(instant(at) in handled for at in late):
+                self._spawn("overdue", ["wave", "--overdue", "--at", instant(max(late))])
+
+    def _due(self, until: datetime) -> list[Delivery]:
+        """What could go by `until`: not held, and not waiting for the part before it."""
+        with self.app.db.read() as conn:
+            waiting = outbox.find(
+                conn, states=[State.SCHEDULED], until=until, organisation=self.organisation
+            )
+            if not waiting:
+                return []
+            standing = desk.holds(conn)
+            parents = outbox.find(conn, ids=list({d.after for d in waiting if d.after}))
+        out = {d.id for d in parents if d.state in OUT}
+        return [
+            d for d in waiting if not (d.after and d.after not in out) and not any(h.covers(d) for h in standing)
+        ]
+
+    def _start_reconciling(self) -> None:
+        with self.app.db.read() as conn:
+            doubt = outbox.find(
+                conn, states=[State.UNCONFIRMED, State.PUBLISHING], organisation=self.organisation
+            )
+        sending = any(name != "reconcile" for name in self._children)
+        if any(d.state is State.UNCONFIRMED for d in doubt) or (doubt and not sending):
+            if "reconcile" not in self._children:
+                self.say(f"recovery    {len(doubt)} deliver{'y' if len(doubt) == 1 else 'ies'} in doubt")
+            self._spawn("reconcile", ["reconcile"], again=1.0)
+
+    def _spawn(self, name: str, arguments: list[str], *, again: float = AGAIN) -> None:
+        """Start a worker process unless one of that name runs or has just ended."""
+        if name in self._children or self._stopping.is_set():
+            return
+        if time.monotonic() - self._tried.get(name, -again) < again:
+            return
+        self._tried[name] = time.monotonic()
+        command = [sys.executable, "-m", "scheduler.sender", *arguments]
+        command += ["--root", str(self.app.root), "--mode", self.app.mode, "--org", self.organisation]
+        if self.crash_after and name.startswith("wave"):
+            command += ["--crash-after", str(self.crash_after)]
+        # A session of its own: Ctrl-C at the terminal must not tear a wave in the middle.
+        self._children[name] = subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL)
+
+    def _reap(self) -> None:
+        for name, child in list(self._children.items()):
+            code = child.poll()
+            if code is None:
+                continue
+            del self._children[name]
+            if code != 0:
+                self.say(f"trouble     the process for '{name}' ended with {code}; what it left is being looked for")
+
+    def _wait_for_senders(self) -> None:
+        """A wave that has begun is finished; what is only being looked for can wait for the next start."""
+        for name, child in self._children.items():
+            if name == "reconcile":
+                child.terminate()
+            child.wait()
+
+    def _work_left(self, until: datetime) -> bool:
+        with self._one_at_a_time:
+            self._reap()
+            if self._children:
+                return True
+            with self.app.db.read() as conn:
+                doubt = outbox.find(
+                    conn, states=[State.UNCONFIRMED, State.PUBLISHING], organisation=self.organisation
+                )
+        return bool(doubt) or bool(self._due(max(until, self.app.clock.now())))
+
+    def _start_platforms(self) -> None:
+        if self.app.mode == "live":
+            return
+        folder = self.app.folder / "platforms"
+        if platforms.running(folder) is None:
+            # They outlive this process on purpose: after a crash the next start asks them what they have.
+            platforms.start(folder)
+
+    def _announce(self) -> list[Path]:
+        self._beat()
+        files = [self.app.folder / "daemon.pid"]
+        if self.app.mode == self.app.directory.mode:
+            files.append(self.app.root / ".launchday" / "daemon.pid")
+        for path in set(files):
+            path.write_text(f"{os.getpid()}\n", "ascii")
+        return files
+
+    def _beat(self, *, stopped: bool = False) -> None:
+        """Say that we live, for status and doctor."""
+        said = {"pid": os.getpid(), "at": instant(datetime.now(UTC)), "stopped": stopped, "org": self.organisation}
+        path = self.app.folder / "daemon.json"
+        with suppress(OSError):  # a full disk must not end the daemon; status then says it is stale
+            new = path.with_suffix(".new")
+            new.write_text(json.dumps(said), "utf-8")
+            new.replace(path)
+
+
+class _signals:
+    """SIGTERM and SIGINT set the event; what was set before is put back."""
+
+    def __init__(self, stopping: threading.Event) -> None:
+        self._stopping = stopping
+        self.interrupted = False
+
+    def __enter__(self) -> _signals:
+        def stop(number: int, _frame: object) -> None:
+            self.interrupted = number == signal.SIGINT
+            self._stopping.set()
+
+        self._before = [(s, signal.signal(s, stop)) for s in (signal.SIGTERM, signal.SIGINT)]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, before in self._before:
+            signal.signal(number, before)
+        if self.interrupted:
+            raise KeyboardInterrupt

@@ -1,0 +1,270 @@
+"""The process that sends one wave, or looks for what is in doubt: `python -m scheduler.sender`.
+
+Tokens live only here. It holds its own lock while it lives, so that others can prove it dead.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from scheduler.app import App, open_app
+from scheduler.domain.content import parse_instant
+from scheduler.domain.delivery import Delivery, State
+from scheduler.domain.publisher import Receipt, Reply
+from scheduler.errors import LaunchdayError, NotSent, OutcomeUnknown, PublishError
+from scheduler.evidence.entry import ulid
+from scheduler.services import launch, reconcile
+from scheduler.services.arm import Armed, Reach, arm
+from scheduler.services.hold import whole_second
+from scheduler.services.launch import Outcome, Passed
+from scheduler.store import desk, lock, outbox
+from scheduler.transport.volley import Fired, Volley
+
+GROUP = 50  # outcomes per commit: an fsync costs 6 ms (measured), a group shares one
+LOOKS = 5  # how often a wave goes back to its gate when somebody stops something at the last moment
+RECONCILE_FOR = 60.0  # seconds; the daemon starts another one while anything is in doubt
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one job and leave; errors go to stderr as one line."""
+    parser = argparse.ArgumentParser(prog="python -m scheduler.sender")
+    parser.add_argument("job", choices=["wave", "reconcile"])
+    parser.add_argument("--root", type=Path, required=True)
+    parser.add_argument("--mode", required=True)
+    parser.add_argument("--at", type=parse_instant)
+    parser.add_argument("--overdue", action="store_true", help="everything due until --at, as soon as it is ready")
+    parser.add_argument("--org", default="")
+    parser.add_argument("--crash-after", type=int, default=0, help="simulations: kill this process and its parent")
+    asked = parser.parse_args(argv)
+    try:
+        app = open_app(asked.root, asked.mode)
+        number = ulid(app.clock.wall())
+        with lock.Lock(app.folder / "senders" / f"{number}.lock", "this sender runs"):
+            if asked.job == "reconcile":
+                return look_for_all(app, asked.org)
+            crash = crasher(asked.crash_after) if asked.crash_after and app.mode != "live" else None
+            return send(app, number, asked.at, overdue=asked.overdue, organisation=asked.org, after_each=crash)
+    except LaunchdayError as error:
+        print(f"{error.message} ({error.help})" if error.help else error.message, file=sys.stderr)  # noqa: T201 - because this is its talk
+        return error.exit_code
+
+
+def send(
+    app: App,
+    number: str,
+    at: datetime,
+    *,
+    overdue: bool = False,
+    organisation: str = "",
+    after_each: Callable[[int], None] | None = None,
+) -> int:
+    """Arm, gate, fire and settle one wave; returns 0 where everything that was armed was sent or recorded."""
+    reach = app.reach()
+    try:
+        ready = _arm_until(app, reach, at, overdue, organisation)
+        if not ready:
+            return 0
+        if overdue:
+            at = app.clock.now() + app.timing.gate_lead(len(ready)) + timedelta(seconds=0.3)
+        volley = Volley(reach.transport, [a.shot for a in ready])
+        try:
+            return _launch(app, reach, volley, ready, number, at, after_each)
+        finally:
+            volley.close()
+    finally:
+        reach.transport.close()
+
+
+def _arm_until(app: App, reach: Reach, at: datetime, overdue: bool, organisation: str) -> list[Armed]:
+    """Arm what is due, again and again what is not ready, until the connections have to be opened."""
+    with app.db.read() as conn:
+        due = {"until": at} if overdue else {"fire_at": at}
+        wave = outbox.find(conn, states=[State.SCHEDULED], organisation=organisation, **due)  # type: ignore[arg-type]  # because the two keywords have one type
+        standing = desk.holds(conn)
+    todo = [d for d in wave if not any(h.covers(d) for h in standing)]
+    end = at if not overdue else app.clock.now() + app.timing.arm_lead
+    armed: list[Armed] = []
+    while todo:
+        ready, not_ready = arm(app.db, reach, todo, (end - timedelta(seconds=0.5)).timestamp())
+        armed += ready
+        todo = [d for d, _ in not_ready]
+        again = overdue or app.clock.now() + app.timing.connect_lead + timedelta(seconds=2) >= at
+        if not_ready and again:
+            _not_ready(app, at, not_ready)
+            break
+        if todo:
+            time.sleep(1.0)
+    return armed
+
+
+def _not_ready(app: App, at: datetime, refused: Sequence[tuple[Delivery, PublishError]]) -> None:
+    """They stay scheduled, with the reason for people, and are armed again while their window is open."""
+    now = app.clock.now()
+    again = whole_second(max(now, at) + app.timing.soon)
+    with app.db.write() as conn:
+        fresh = {d.id: d for d in outbox.find(conn, ids=[d.id for d, _ in refused], states=[State.SCHEDULED])}
+        for one, error in refused:
+            if one.id in fresh:
+                reason = f"not ready: {error.code}" + (f": {error.detail}" if error.detail else "")
+                launch.not_ready(conn, now, fresh[one.id], error, again, reason)
+
+
+def _launch(
+    app: App,
+    reach: Reach,
+    volley: Volley,
+    ready: Sequence[Armed],
+    number: str,
+    at: datetime,
+    after_each: Callable[[int], None] | None,
+) -> int:
+    lead = app.timing.gate_lead(len(ready))
+    _sleep_until(app, at - app.timing.connect_lead)
+    volley.connect((at - lead).timestamp())
+    by_id = {a.delivery.id: a for a in ready}
+    for _ in range(LOOKS):
+        _sleep_until(app, at - lead)
+        passed = launch.gate(
+            app.db,
+            app.clock,
+            {i: a.delivery.content_sha256 for i, a in by_id.items()},
+            app.approvers,
+            sender=lock.sender_name(number),
+            lead=lead,
+            reply_within=app.timing.reply_within,
+        )
+        if not passed.attempts:
+            return 0
+        fired = _fire(app, volley, passed, at, after_each)
+        if not fired.held:
+            _settle_all(app, reach, volley, by_id, passed, fired, at)
+            return 0
+        why = NotSent("stopped", "somebody held or changed something at the last moment; nothing was sent")
+        launch.stand_down(app.db, app.clock, passed.attempts, why)
+        # A stop that was for others must cost this wave no more than a moment: ask the gate again.
+        at = max(at, app.clock.now() + lead)
+    return 0
+
+
+def _fire(
+    app: App, volley: Volley, passed: Passed, at: datetime, after_each: Callable[[int], None] | None
+) -> Fired:
+    with app.db.engine.connect() as looking:
+
+        def nothing_stopped() -> bool:
+            """The last look: has anybody held, cancelled or rejected anything since the gate?"""
+            try:
+                with looking.begin():
+                    return desk.stop_epoch(looking) == passed.epoch
+            except Exception:
+                return False  # a look that fails is a stop
+
+        # The connection is made and warm before T0; the look itself is one small read.
+        nothing_stopped()
+        return volley.fire(
+            list(passed.attempts),
+            at.timestamp(),
+            now=app.clock.seconds,
+            last_look=nothing_stopped,
+            after_each=after_each,
+        )
+
+
+def _settle_all(
+    app: App,
+    reach: Reach,
+    volley: Volley,
+    by_id: Mapping[str, Armed],
+    passed: Passed,
+    fired: Fired,
+    at: datetime,
+) -> None:
+    """Record outcomes in groups as replies come: a slow platform does not keep others unrecorded."""
+    t0 = at.timestamp()
+    inbox: queue.Queue[tuple[str, Reply | PublishError] | None] = queue.Queue()
+
+    def read() -> None:
+        for one in volley.replies(app.timing.reply_within.total_seconds()):
+            inbox.put(one)
+        inbox.put(None)
+
+    reader = threading.Thread(target=read, name="replies", daemon=True)
+    reader.start()
+    waiting = [Outcome(i, passed.attempts[i], why) for i, why in fired.not_sent.items()]
+    open_still = set(passed.attempts) - set(fired.not_sent)
+    done = False
+    while not done:
+        try:
+            item = inbox.get(timeout=0.1)
+            if item is None:
+                done = True
+            else:
+                delivery_id, reply = item
+                open_still.discard(delivery_id)
+                sent_us = max(1, int((fired.started.get(delivery_id, t0) - t0) * 1_000_000))
+                waiting.append(Outcome(delivery_id, passed.attempts[delivery_id], _classify(reach, by_id[delivery_id], reply), sent_us))
+        except queue.Empty:
+            pass
+        if done or len(waiting) >= GROUP or (waiting and inbox.empty()):
+            launch.settle(app.db, app.clock, waiting)
+            waiting = []
+    launch.settle(app.db, app.clock, [Outcome(i, passed.attempts[i], launch.never_answered()) for i in open_still])
+
+
+def _classify(reach: Reach, armed: Armed, reply: Reply | PublishError) -> Receipt | PublishError:
+    """What the publisher says of the reply; anything it does not say is unknown."""
+    if isinstance(reply, PublishError):
+        return reply
+    try:
+        return reach.publisher(armed.delivery.platform).receipt(armed.prepared, reply)
+    except PublishError as error:
+        return error
+    except Exception as error:
+        return OutcomeUnknown("publisher", f"its publisher broke on the reply: {type(error).__name__}")
+
+
+def look_for_all(app: App, organisation: str) -> int:
+    """Look until nothing is in doubt, or for a minute; one line for each thing found out."""
+    reach = app.reach()
+    end = time.monotonic() + RECONCILE_FOR
+    try:
+        while time.monotonic() < end:
+            reconcile.adopt(app.db, app.clock, app.is_dead)
+            for one in reconcile.reconcile(app.db, app.clock, reach, app.timing, app.is_dead, organisation):
+                print(f"recovery    {one.delivery.name}    {one.said}", flush=True)  # noqa: T201 - because this is its data
+            with app.db.read() as conn:
+                if not outbox.find(conn, states=[State.UNCONFIRMED, State.PUBLISHING], organisation=organisation):
+                    return 0
+            time.sleep(app.timing.look_every.total_seconds())
+    finally:
+        reach.transport.close()
+    return 0
+
+
+def crasher(after: int) -> Callable[[int], None]:
+    """Rehearsing a power failure: kill the daemon and this process once `after` requests were begun."""
+
+    def crash(begun: int) -> None:
+        if begun >= after:
+            os.kill(os.getppid(), signal.SIGKILL)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return crash
+
+
+def _sleep_until(app: App, at: datetime) -> None:
+    while (left := (at - app.clock.now()).total_seconds()) > 0:
+        time.sleep(min(left, 0.25))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

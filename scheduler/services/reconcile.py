@@ -1,0 +1,194 @@
+"""Find out what became of attempts whose outcome is not known: look, and only then perhaps again, else ask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from scheduler.domain.content import instant, parse_instant
+from scheduler.domain.delivery import OPEN_ATTEMPT, AttemptState, Delivery, State
+from scheduler.domain.publisher import Capability, Receipt
+from scheduler.domain.retry import Look, Verdict, verdict
+from scheduler.errors import CannotTell, PublishError
+from scheduler.services.arm import WORKERS, Reach, account_of, unstored
+from scheduler.services.clock import Clock
+from scheduler.services.hold import whole_second
+from scheduler.services.launch import DAEMON, accepted, published, wake_next_parts
+from scheduler.services.queue import about
+from scheduler.services.timing import Timing
+from scheduler.store import outbox
+from scheduler.store.database import Database
+
+# A server's clock may be behind ours: look for posts from a little before the intent.
+_CLOCK_MARGIN = timedelta(minutes=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one look said: a receipt, nothing (None), or that it could not tell; `at` is when it began."""
+
+    delivery: Delivery
+    at: datetime
+    attempt: Any
+    result: Receipt | PublishError | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """One line for people: the delivery and what was found out."""
+
+    delivery: Delivery
+    said: str
+
+
+def adopt(db: Database, clock: Clock, is_dead: Callable[[str], bool]) -> tuple[Delivery, ...]:
+    """Deliveries whose sender died between gate and outcome: their outcome is unknown from now on.
+
+    `is_dead` proves it by the sender's lock. Recovery after a crash is this, then the normal path.
+    """
+    with db.read() as conn:
+        flying = outbox.find(conn, states=[State.PUBLISHING])
+        attempts = outbox.attempts_of(conn, [d.id for d in flying])
+    orphans = [d for d in flying if is_dead(_open(attempts.get(d.id, ())).sender)]
+    if not orphans:
+        return ()
+    now = clock.now()
+    with db.write() as conn:
+        # The sender may have settled some of them between our look and its end: take only what is left.
+        left = outbox.find(conn, ids=[d.id for d in orphans], states=[State.PUBLISHING])
+        why = "the sender died before it could record an outcome"
+        ended = {"code": "sender_died", "detail": why}
+        outbox.settle_attempts(
+            conn,
+            [(_open(attempts[d.id]).id, AttemptState.INTENT, AttemptState.UNKNOWN, ended) for d in left],
+        )
+        outbox.change(
+            conn,
+            now,
+            [
+                (d, State.UNCONFIRMED, {"reason": why}, about("publish.unknown", DAEMON, d, code="sender_died"))
+                for d in left
+            ],
+        )
+    return tuple(left)
+
+
+def _open(attempts: Sequence[Any]) -> Any:
+    return next(a for a in attempts if AttemptState(a.state) in OPEN_ATTEMPT)
+
+
+def reconcile(
+    db: Database, clock: Clock, reach: Reach, timing: Timing, is_dead: Callable[[str], bool], organisation: str = ""
+) -> tuple[Reconciled, ...]:
+    """Look once for every delivery that may be out, and draw the conclusions its class allows."""
+    with db.read() as conn:
+        doubt = outbox.find(conn, states=[State.UNCONFIRMED], organisation=organisation)
+        ids = [d.id for d in doubt]
+        attempts = outbox.attempts_of(conn, ids)
+        prepared = outbox.column(conn, ids, "prepared")
+        profiles = outbox.column(conn, ids, "profile")
+
+    def look(delivery: Delivery) -> Found:
+        attempt, at = _open(attempts[delivery.id]), clock.now()
+        since = parse_instant(attempts[delivery.id][0].intent_at) - clock.offset - _CLOCK_MARGIN
+        try:
+            account = reach.place(account_of(profiles[delivery.id]))
+            publisher = reach.publisher(account.platform)
+            before = unstored(prepared[delivery.id])
+            deadline = clock.seconds() + timing.reply_within.total_seconds()
+            result = publisher.find(before, delivery.key, since, reach.http(account, deadline))
+            return Found(delivery, at, attempt, result)
+        except PublishError as error:
+            return Found(delivery, at, attempt, error)
+        except Exception as error:
+            return Found(delivery, at, attempt, CannotTell("publisher", f"its publisher broke: {type(error).__name__}"))
+
+    with ThreadPoolExecutor(WORKERS, thread_name_prefix="look") as pool:
+        found = list(pool.map(look, doubt))
+    return _conclude(db, clock, reach, timing, is_dead, found) if found else ()
+
+
+def _conclude(
+    db: Database,
+    clock: Clock,
+    reach: Reach,
+    timing: Timing,
+    is_dead: Callable[[str], bool],
+    found: Sequence[Found],
+) -> tuple[Reconciled, ...]:
+    now = clock.now()
+    said: list[Reconciled] = []
+    with db.write() as conn:
+        # A crash before the commit forgets this look, and the next start looks again: looking is harmless.
+        current = {d.id for d in outbox.find(conn, ids=[f.delivery.id for f in found], states=[State.UNCONFIRMED])}
+        changes: list[outbox.Change] = []
+        out: list[str] = []
+        for one in found:
+            d = one.delivery
+            if d.id not in current:
+                continue
+            if isinstance(one.result, Receipt):
+                outbox.settle_attempts(conn, [(one.attempt.id, AttemptState.UNKNOWN, AttemptState.ACCEPTED, {"ended_at": instant(now)})])
+                facts = {"verdict": "there", "try": d.attempts, "content_sha256": d.content_sha256}
+                event = accepted("publish.reconciled", d, one.result, facts)
+                changes.append((d, State.PUBLISHED, published(one.result, now), event))
+                out.append(d.id)
+                said.append(Reconciled(d, "asked the platform: there; recorded, not sent again"))
+                continue
+            word = _absent(conn, reach, timing, is_dead, one, now, changes)
+            if word:
+                said.append(Reconciled(d, word))
+        outbox.change(conn, now, changes)
+        wake_next_parts(conn, now, out)
+    return tuple(said)
+
+
+def _absent(
+    conn: Any,
+    reach: Reach,
+    timing: Timing,
+    is_dead: Callable[[str], bool],
+    one: Found,
+    now: datetime,
+    changes: list[outbox.Change],
+) -> str:
+    """What a look that found nothing allows; returns a line for people, "" while it must wait."""
+    d, attempt = one.delivery, one.attempt
+    answered = one.result is None
+    deadline = parse_instant(attempt.deadline)
+    settled = one.at >= deadline + timing.settle
+    apart = not attempt.looked_at or one.at >= parse_instant(attempt.looked_at) + timing.settle / 4
+    looks = attempt.looks
+    if answered and settled and apart:
+        looks += 1
+        outbox.looked(conn, attempt.id, one.at, looks)
+    capability = reach.publishers[d.platform].capability if d.platform in reach.publishers else Capability.WRITE_ONLY
+    facts = Look(
+        intent_at=parse_instant(attempt.intent_at),
+        deadline=deadline,
+        now=one.at,
+        not_after=d.not_after,
+        looks=looks,
+        answered=answered,
+        sender_dead=is_dead(attempt.sender),
+        settle=timing.settle,
+    )
+    ruled = verdict(capability, facts)
+    if ruled is Verdict.WAIT:
+        return ""
+    log_facts = {"verdict": str(ruled), "try": d.attempts, "looks": looks}
+    event = about("publish.reconciled", DAEMON, d, facts=log_facts)
+    ended = {"ended_at": instant(now)}
+    if ruled is Verdict.ASK:
+        code = one.result.code if isinstance(one.result, PublishError) else "write_only"
+        reason = f"only a person can tell whether it is out ({code}): launchday resolve {d.name}"
+        changes.append((d, State.ASKING, {"reason": reason}, event))
+        return "the platform cannot say: a person is asked"
+    to = AttemptState.RESEND_SAFE if ruled is Verdict.RESEND else AttemptState.PROVEN_ABSENT
+    outbox.settle_attempts(conn, [(attempt.id, AttemptState.UNKNOWN, to, ended)])
+    fields = {"fire_at": instant(whole_second(now)), "reason": "looked for and not there; goes through the gate again"}
+    changes.append((d, State.SCHEDULED, fields, event))
+    return "asked the platform: not there; through the gate again"

@@ -1,0 +1,71 @@
+"""Locks between processes of one host: `flock`, which the kernel gives back when its holder dies."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from pathlib import Path
+
+from scheduler.errors import TryLater
+
+HOST = socket.gethostname()
+
+
+class Lock:
+    """A held lock. The kernel releases it when this process ends, however it ends."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        """Take it. Raises TryLater, naming the holder's process id, where somebody has it."""
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.path = path
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(self._fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            os.close(self._fd)
+            raise TryLater(
+                f"{what} already (process {holder})", help=f"wait for it, or end it: kill {holder}"
+            ) from None
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Give it back (harmless a second time)."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __enter__(self) -> Lock:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def holder(path: Path) -> int | None:
+    """The process id of whoever holds the lock, or None where nobody does."""
+    try:
+        fd = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        text = os.pread(fd, 32, 0).decode("ascii", "replace").strip()
+        return int(text) if text.isdigit() else 0
+    finally:
+        os.close(fd)
+    return None
+
+
+def sender_name(number: str) -> str:
+    """What attempts store of their sender: the host and the lock file's name."""
+    return f"{HOST}:{number}"
+
+
+def proven_dead(folder: Path, sender: str) -> bool:
+    """Whether the sender is certainly dead: its lock, on this very host, can be had."""
+    host, _, number = sender.partition(":")
+    return host == HOST and holder(folder / f"{number}.lock") is None
