@@ -11,7 +11,7 @@ from scheduler.files import tables
 from scheduler.files.fields import Record, Word, read_record, suggest
 from scheduler.files.source import Findings, SourceFile
 from scheduler.files.when import read_zone
-from scheduler.files.yaml import read_yaml
+from scheduler.files.yaml import DEEPEST, read_yaml
 
 RESERVED = ("everyone",)
 _REFERENCE = re.compile(r"env:[A-Za-z_]\w*|file:\S.*|keyring:[^/\s]+/\S+|cred:[\w.-]+", re.ASCII)
@@ -49,6 +49,7 @@ class _Reader:
         accounts = tuple(self.accounts())
         self.same_profile_twice(accounts)
         if not organisations:
+            self.nobody()
             return None
         return Directory(
             zone=zone.key,
@@ -60,6 +61,12 @@ class _Reader:
             proxy=self.record.text("proxy"),
             ca=self.record.text("ca"),
         )
+
+    def nobody(self) -> None:
+        if not self.found.errors:
+            line = self.record.keys["organisations"].line
+            help = "add the first one; launchday explain E108 shows how"
+            self.found.add(self.file.problem("E108", "no organisation is named", help, line=line))
 
     def reserved(self, name: Word) -> bool:
         if name.text in RESERVED:
@@ -186,31 +193,36 @@ class _Reader:
                 self.add(
                     name, "E607", f"'{name.text}' is an organisation already", "give the group another name"
                 )
-        groups = {}
+        known: dict[str, set[str]] = {}
         for name, _ in record.items():
-            members = self.members(name.text, (), record, set(organisations))
-            groups[name.text] = tuple(slug for slug in organisations if slug in members)
-        return groups
+            self.members(name.text, (), set(organisations), known)
+        return {
+            name.text: tuple(slug for slug in organisations if slug in known[name.text])
+            for name, _ in record.items()
+        }
 
-    def members(self, group: str, path: tuple[str, ...], record: Record, organisations: set[str]) -> set[str]:
-        members: set[str] = set()
+    def members(
+        self, group: str, path: tuple[str, ...], organisations: set[str], known: dict[str, set[str]]
+    ) -> set[str]:
+        """The organisations of a group; each group is worked out once, however often it is named."""
+        if group in known:
+            return known[group]
+        record, members = self.record.record("groups"), set[str]()
         for word in record.words(group):
             if word.text in organisations:
                 members.add(word.text)
             elif word.text in RESERVED:
                 members |= organisations
-            elif word.text in (*path, group):
-                circle = " → ".join((*path, group, word.text))
+            elif word.text in (*path, group) or len(path) > DEEPEST:
+                circle = " → ".join((*path, group, word.text)[-8:])
                 self.add(word, "E605", f"a group that holds itself: {circle}", "take one of them out")
             elif word.text in record.values:
-                members |= self.members(word.text, (*path, group), record, organisations)
-            elif word.text in self.record.record("organisations").keys:
-                continue  # written, but wrong in itself: reported there
-            else:
-                known = (*organisations, *record.values)
-                self.add(
-                    word, "E606", f"'{word.text}' is no organisation or group", suggest(word.text, known)
-                )
+                members |= self.members(word.text, (*path, group), organisations, known)
+            elif word.text not in self.record.record("organisations").keys:
+                names = (*organisations, *record.values)
+                help = suggest(word.text, names)
+                self.add(word, "E606", f"'{word.text}' is no organisation or group", help)
+        known[group] = members
         return members
 
     def people(self, organisations: Collection[str]) -> dict[str, Person]:

@@ -42,6 +42,11 @@ class Names:
     directory: Directory
     platforms: tuple[str, ...]
 
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone all times are meant in."""
+        return ZoneInfo(self.directory.zone)
+
     def organisations(self, words: Iterable[Word], file: SourceFile, found: Findings) -> tuple[str, ...]:
         """The organisations meant, in the order of accounts.yaml."""
         meant: set[str] = set()
@@ -67,15 +72,15 @@ class Names:
 
 
 def read_campaign(
-    file: SourceFile, slug: str, names: Names, zone: ZoneInfo, found: Findings
+    file: SourceFile, slug: str, names: Names, found: Findings
 ) -> tuple[Campaign, Defaults] | None:
     """The campaign and its defaults, or None where the launch or the fields cannot be read."""
     root = read_yaml(file, found)
     if root is None:
         return None
     record = read_record(root, tables.CAMPAIGN, file, found)
-    launch = read_moment(record.word("launch"), zone, None, file, found)
-    reader = _Reader(file, found, record, names, zone, launch)
+    launch = read_moment(record.word("launch"), names.zone, None, file, found)
+    reader = _Reader(file, found, record, names, launch)
     organisations = names.organisations(record.words("to"), file, found)
     platforms = names.on(record.words("platforms"), file, found)
     check_link(record.word("link"), file, found)
@@ -133,11 +138,10 @@ class _Reader:
         found: Findings,
         record: Record,
         names: Names,
-        zone: ZoneInfo,
         launch: Moment | None,
     ) -> None:
         self.file, self.found, self.record = file, found, record
-        self.names, self.zone, self.launch = names, zone, launch
+        self.names, self.zone, self.launch = names, names.zone, launch
 
     def moment(self, word: Word | None) -> Moment | None:
         """A time that may be relative to the launch; nothing where the launch itself is wrong."""

@@ -164,15 +164,10 @@ class _Reader:
             value = self.value(child, wanted, key) if wanted else None
             if value is not None:
                 values[key.value] = value
-        written = {key.value for key, _ in node.entries}
-        for name in (f.name for f in table.fields if f.required and f.name not in written):
-            example = next((f.example for f in table.fields if f.name == name), "")
-            self.add(
-                "E108",
-                f"{table.about} has no '{name}'",
-                f"add a line '{name}: {example or '…'}'",
-                _start(node),
-            )
+        for known in table.fields:
+            if known.required and known.name not in keys:
+                help = f"add '{known.name}: {known.example or '…'}'"
+                self.add("E108", f"{table.about} has no '{known.name}'", help, _start(node))
         return Record(node.line, node.col, keys, values)
 
     def wanted(self, key: Scalar, child: Node, table: Table) -> Field | None:

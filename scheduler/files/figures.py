@@ -9,7 +9,7 @@ from datetime import date
 
 from scheduler.domain.account import Organisation
 from scheduler.domain.campaign import FigureRow
-from scheduler.domain.times import FULL_MONTHS
+from scheduler.domain.wrong_time import FULL_MONTHS
 from scheduler.files.fields import suggest
 from scheduler.files.source import Findings, SourceFile
 from scheduler.files.tables import NAME
@@ -41,7 +41,7 @@ def read_figures(
     for number in range(2, len(file.lines) + 1):
         cells = _cells(file, number, found) if file.lines[number - 1].strip() else None
         if cells is not None:
-            row = _row(file, number, header, cells, organisations, rows, found)
+            row = _row(file, number, header, cells, organisations=organisations, rows=rows, found=found)
             if row is not None:
                 rows[row.organisation] = row
     return rows
@@ -104,6 +104,7 @@ def _row(
     number: int,
     header: list[_Cell],
     cells: list[_Cell],
+    *,
     organisations: Mapping[str, Organisation],
     rows: Collection[str],
     found: Findings,

@@ -22,7 +22,7 @@ def is_hidden(char: str) -> bool:
 
 
 def hidden(text: str) -> Iterator[tuple[int, str]]:
-    """Index and name of every hidden character. A joiner or flag tags inside an emoji are seen, so they pass."""
+    """Index and name of every hidden character. What joins an emoji or a flag is seen, so it passes."""
     if text.isascii() and text.isprintable():
         return
     for index, char in enumerate(text):

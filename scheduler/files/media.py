@@ -1,4 +1,4 @@
-"""Pictures: inside the workspace, no links, really decodable, of bearable size; their hash is what is approved."""
+"""Pictures: inside the workspace, no links, decodable, of bearable size; their hash is what is approved."""
 
 from __future__ import annotations
 

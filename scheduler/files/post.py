@@ -21,7 +21,7 @@ _START = "begin the file with '---', the fields, and '---' again; launchday expl
 
 
 def read_post(
-    file: SourceFile, campaign: Campaign, defaults: Defaults, names: Names, zone: ZoneInfo, found: Findings
+    file: SourceFile, campaign: Campaign, defaults: Defaults, names: Names, found: Findings
 ) -> Post | None:
     """The post, or None where its front matter or its time cannot be read."""
     end = _front_matter(file, found)
@@ -32,8 +32,8 @@ def read_post(
     if node is None:
         return None
     record = read_record(node, tables.POST, file, found)
-    moment = read_moment(record.word("at"), zone, defaults.launch, file, found)
-    _after_embargo(record, moment, campaign, zone, file, found)
+    moment = read_moment(record.word("at"), names.zone, defaults.launch, file, found)
+    _after_embargo(record, moment, campaign, file=file, zone=names.zone, found=found)
     _known_aim(record, campaign, file, found)
     check_link(record.word("link"), file, found)
     organisations = names.organisations(record.words("to"), file, found)
@@ -86,6 +86,7 @@ def _after_embargo(
     record: Record,
     moment: Moment | None,
     campaign: Campaign,
+    *,
     zone: ZoneInfo,
     file: SourceFile,
     found: Findings,

@@ -6,7 +6,8 @@ from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from scheduler.domain import times
-from scheduler.domain.times import Moment, WrongTime
+from scheduler.domain.times import Moment
+from scheduler.domain.wrong_time import WrongTime
 from scheduler.files.fields import Word
 from scheduler.files.source import Findings, SourceFile
 

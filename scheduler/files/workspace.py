@@ -6,7 +6,6 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from scheduler.domain.campaign import Campaign, Post, Workspace
 from scheduler.errors import Problem, Source, UsageError
@@ -68,8 +67,7 @@ def _folders(root: Path, found: Findings) -> Iterator[str]:
 
 def _campaign(root: Path, folder: str, names: Names, found: Findings) -> Campaign | None:
     file = read_source(root, f"{folder}/campaign.yaml", found)
-    zone = ZoneInfo(names.directory.zone)
-    read = read_campaign(file, folder.rpartition("/")[2], names, zone, found) if file else None
+    read = read_campaign(file, folder.rpartition("/")[2], names, found) if file else None
     if read is None:
         return None
     campaign, defaults = read
@@ -78,7 +76,7 @@ def _campaign(root: Path, folder: str, names: Names, found: Findings) -> Campaig
         if figures:
             rows = read_figures(figures, names.directory.organisations, found)
             campaign = replace(campaign, figures=rows)
-    posts = tuple(_posts(root, folder, campaign, defaults, names, found))
+    posts = tuple(_posts(root, folder, campaign, defaults=defaults, names=names, found=found))
     _different_ids(posts, found, root)
     if not posts and not found.errors and file:
         help = "write posts/…/01-launch.md; launchday explain W304 shows one"
@@ -87,14 +85,13 @@ def _campaign(root: Path, folder: str, names: Names, found: Findings) -> Campaig
 
 
 def _posts(
-    root: Path, folder: str, campaign: Campaign, defaults: Defaults, names: Names, found: Findings
+    root: Path, folder: str, campaign: Campaign, *, defaults: Defaults, names: Names, found: Findings
 ) -> Iterator[Post]:
-    zone = ZoneInfo(names.directory.zone)
     for path in sorted((root / folder).glob("*.md")):
         if path.name.lower() == "readme.md" or path.name.startswith("."):
             continue
         file = read_source(root, f"{folder}/{path.name}", found)
-        post = read_post(file, campaign, defaults, names, zone, found) if file else None
+        post = read_post(file, campaign, defaults, names, found) if file else None
         if post is not None:
             yield post
 

@@ -184,7 +184,7 @@ class _Reader:
     def refuse(self, code: str, message: str, help: str, event: Any) -> None:
         start, end = event.start_mark, event.end_mark
         length = end.column - start.column if end.line == start.line else 1
-        self.problem(code, message, help, start.line, start.column, max(1, length))
+        self.problem(code, message, help, start.line, start.column, length=max(1, length))
         raise _Refused
 
     def add(self, code: str, message: str, help: str, node: Node) -> None:
@@ -192,7 +192,7 @@ class _Reader:
             self.file.problem(code, message, help, line=node.line, col=node.col, length=node.length)
         )
 
-    def problem(self, code: str, message: str, help: str, line: int, column: int, length: int = 1) -> None:
+    def problem(self, code: str, message: str, help: str, line: int, column: int, *, length: int = 1) -> None:
         self.found.add(
             self.file.problem(code, message, help, line=line + 1 + self.offset, col=column + 1, length=length)
         )
@@ -204,37 +204,31 @@ class _Reader:
         line, column = (mark.line, mark.column) if mark else (0, 0)
         reserved = _RESERVED.search(what)
         if reserved:
-            char = reserved[1] or reserved[2]
-            rest = self.file.line(line + 1 + self.offset)[column:].rstrip(" ,}]")
-            example = f': "{rest}"' if char == "@" and rest and "*" not in rest and '"' not in rest else ""
-            self.problem(
-                "E106",
-                f"text that begins with '{char}' needs quotes",
-                _QUOTE + example,
-                line,
-                column,
-                len(rest),
-            )
-            return
-        if error.context_mark is not None and ("stream" in what or "expected ','" in what):
+            self.reserved(reserved[1] or reserved[2], line, column)
+        elif error.context_mark is not None and ("stream" in what or "expected ','" in what):
             opened = error.context_mark
+            quoted = "quoted" in (error.context or "")
+            message = "a quoted text is never closed" if quoted else _BRACKET
             help = "close it; text that holds '#', ': ' or '{{' needs quotes"
-            message = (
-                "a quoted text is never closed"
-                if "quoted" in (error.context or "")
-                else "a bracket is not closed, or holds text that needs quotes"
-            )
             self.problem("E101", message, help, opened.line, opened.column)
-            return
-        message, help = _FRIENDLY.get(what, (f"not YAML: {what}", _HELP))
-        self.problem("E101", message, help, line, column)
+        else:
+            message, help = _FRIENDLY.get(what, (f"not YAML: {what}", _HELP))
+            self.problem("E101", message, help, line, column)
+
+    def reserved(self, char: str, line: int, column: int) -> None:
+        """Text that begins with a character which YAML keeps for itself, such as '@'."""
+        rest = re.match(r"[^\s,}\]\"']*", self.file.line(line + 1 + self.offset)[column:])
+        text = rest.group() if rest else ""
+        example = f': "{text}"' if len(text) > 1 and "*" not in text else ""
+        message = f"text that begins with '{char}' needs quotes"
+        self.problem("E106", message, _QUOTE + example, line, column, length=len(text))
 
 
+_BRACKET = "a bracket is not closed, or holds text that needs quotes"
 _FRIENDLY = {
     "mapping values are not allowed here": (
         "a second ':' in this line",
         "put the text in quotes, or look for a wrong indentation",
     ),
     "could not find expected ':'": ("a ':' is missing after the field's name", "write 'name: value'"),
-    "while scanning a simple key": ("a ':' is missing after the field's name", "write 'name: value'"),
 }
