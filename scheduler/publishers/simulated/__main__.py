@@ -15,8 +15,10 @@ import resource
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+from scheduler.publishers.simulated import words
 from scheduler.publishers.simulated.desk import Desk
 from scheduler.publishers.simulated.faults import Script
 from scheduler.publishers.simulated.http import Connection, Turns
@@ -45,6 +47,8 @@ def main() -> int:
         return _say(f"The simulated platforms already run on {directory} (pid {other}).", 75)
     os.ftruncate(lock, 0)
     os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    (directory / "ready.json").unlink(missing_ok=True)  # of one that was killed
+    words.x_length("")  # loads its tables now: the first post must not wait for them
     _raise_limit()
     asyncio.run(serve(directory, script, options.parent_fd))
     return 0
@@ -90,7 +94,7 @@ async def serve(directory: Path, script: Script, parent_fd: int | None) -> None:
             server.close()
 
 
-def _factory(name: str, turns: Turns, desk: Desk):  # type: ignore[no-untyped-def]
+def _factory(name: str, turns: Turns, desk: Desk) -> Callable[[], Connection]:
     return lambda: Connection(name, turns, desk.take)
 
 

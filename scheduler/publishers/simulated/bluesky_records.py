@@ -186,7 +186,8 @@ def _blob(blob: Any, where: str, store: Store, limit: int) -> Upload:
     if upload is None:
         raise refuse(400, "BlobNotFound", f"Could not find blob: {ref['$link']}")
     if blob.get("mimeType") != upload.mime:
-        message = f"Referenced Mimetype does not match stored blob. Expected: {upload.mime}, Got: {blob.get('mimeType')}"
+        got = blob.get("mimeType")
+        message = f"Referenced Mimetype does not match stored blob. Expected: {upload.mime}, Got: {got}"
         raise refuse(400, "InvalidMimeType", message)
     if blob.get("size") != upload.size:
         raise invalid(f"{where}/size must be that of the stored blob")

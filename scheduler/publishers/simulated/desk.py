@@ -103,29 +103,38 @@ class Visit:
         self.connection = connection
         self.call = call
         self.route = route
+        self.done = False  # whether the platform accepted it so far
 
     def run(self, **trick: Any) -> Answer:
         """Do what the request asks, with the tricks of a fault; a refusal is an answer like any other."""
         self.call.trick = trick
         try:
-            return self.route.run()
+            answer = self.route.run()
         except Refused as refusal:
             return refusal.answer
         except Exception:  # a bug of ours: say so loudly, and keep the other accounts served
             traceback.print_exc(file=sys.stderr)
             return Answer(500, {"error": "the simulated platform has a bug; see its log"})
+        self.done = 200 <= answer.status < 300
+        return answer
 
-    def answer(self, answer: Answer, fault: str = "", *, done: bool = True) -> None:
+    def answer(self, answer: Answer, fault: str = "") -> None:
         """Note the arrival and write the reply."""
-        self.note(answer.status, fault, done=done)
+        self.note(answer.status, fault)
         self.connection.answer(answer)
 
-    def note(self, status: int, fault: str, *, done: bool) -> None:
+    def note(self, status: int, fault: str) -> None:
         """Note a publishing request; `status` 0 where nothing was answered."""
         if self.route.step != "publish":
             return
         row = ledger.Arrival(
-            self.platform.name, self.route.account, self.route.key, self.call.arrived_ns, status, fault, done
+            self.platform.name,
+            self.route.account,
+            self.route.key,
+            self.call.arrived_ns,
+            status,
+            fault,
+            self.done,
         )
         self.desk.arrivals.append(asdict(row))
 
@@ -144,7 +153,7 @@ class Visit:
         if rule.fault in ways:
             ways[rule.fault](rule)
         elif (said := self._said(rule)) is not None:
-            self.answer(said, rule.fault, done=False)
+            self.answer(said, rule.fault)
         else:
             self.answer(self._tricked(rule), rule.fault)
 
@@ -176,28 +185,28 @@ class Visit:
         return replace(answer, body=b'{"id": <!-- upstream -->')
 
     def _reset_before(self, rule: Rule) -> None:
-        self.note(0, rule.fault, done=False)
+        self.note(0, rule.fault)
         self.connection.reset()
 
     def _reset_after(self, rule: Rule) -> None:
         self.run()
-        self.note(0, rule.fault, done=True)
+        self.note(0, rule.fault)
         self.connection.reset()
 
     def _cut(self, rule: Rule) -> None:
         answer = self.run()
-        self.note(answer.status, rule.fault, done=True)
+        self.note(answer.status, rule.fault)
         self.connection.cut(answer)
 
     def _drop(self, rule: Rule) -> None:
         if rule.done:
             self.run()
-        self.note(0, rule.fault, done=rule.done)
+        self.note(0, rule.fault)
         self.connection.drop()
 
     def _stall(self, rule: Rule) -> None:
         answer = self.run() if rule.done else None
-        self.note(0, rule.fault, done=rule.done)
+        self.note(0, rule.fault)
         if rule.seconds <= 0:
             return  # for ever: until the client gives up
         loop = asyncio.get_running_loop()
@@ -208,11 +217,11 @@ class Visit:
 
     def _trickle(self, rule: Rule) -> None:
         answer = self.run()
-        self.note(answer.status, rule.fault, done=True)
+        self.note(answer.status, rule.fault)
         self.connection.trickle(answer, rule.seconds or 0.05)
 
     def _late(self, rule: Rule) -> None:
-        self.note(0, rule.fault, done=True)
+        self.note(0, rule.fault)
         self.connection.drop()
         asyncio.get_running_loop().call_later(rule.seconds, self.run)
 

@@ -9,19 +9,22 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from scheduler.publishers.simulated import facebook_views as views
 from scheduler.publishers.simulated import forms, pictures
 from scheduler.publishers.simulated.facebook_views import NAME, missing, refuse
 from scheduler.publishers.simulated.ledger import Entry
-from scheduler.publishers.simulated.shelf import Route, Shelf, Upload, number, who, words_of
+from scheduler.publishers.simulated.shelf import Route, Shelf, Table, Upload, number, pick, who, words_of
 from scheduler.publishers.simulated.wire import Answer, Incoming
 
 MAX_MESSAGE = 63206
 MAX_IMAGE = 10 * 1024 * 1024
-NEEDS = "If posting to a page, requires both pages_read_engagement and pages_manage_posts as an admin with sufficient administrative permission"
+NEEDS = (
+    "If posting to a page, requires both pages_read_engagement and pages_manage_posts as an admin with "
+    "sufficient administrative permission"
+)
 MESSAGES = {
     506: "Duplicate status message",
     368: "The action attempted has been deemed abusive or is otherwise disallowed",
@@ -43,17 +46,12 @@ class Facebook:
     def route(self, call: Incoming) -> Route:
         """Which step this request is, without doing it. The version in front of the path is optional."""
         path = re.sub(r"^/v\d+\.\d+(?=/)", "", call.path)
-        account = who(self._token(call)).account
-        for method, pattern, step, run in self._table():
-            found = re.fullmatch(pattern, path)
-            if found and method == call.method:
-                groups = found.groups()
-                if run == self.photo and self._published(call):
-                    step = "publish"
-                return Route(step, account, lambda: run(call, *groups))
-        return Route("look", account, lambda: missing(path.strip("/"), call.method).answer)
+        step, run = pick(self._table(), call, path) or ("look", partial(_nothing, call, path))
+        if step == "media" and self._published(call):
+            step = "publish"  # a photo that is not marked unpublished is a post
+        return Route(step, who(self._token(call)).account, run)
 
-    def _table(self) -> list[tuple[str, str, str, Callable[..., Answer]]]:
+    def _table(self) -> Table:
         return [
             ("POST", r"/(\d+)/feed", "publish", self.publish),
             ("POST", r"/(\d+)/photos", "media", self.photo),
@@ -68,7 +66,7 @@ class Facebook:
         ]
 
     def throttled(self, retry_after_s: int) -> Answer:
-        """The page's limit: error 32 on a 429. Retry-After is this simulation's; Meta's own header has minutes."""
+        """The page's limit: 429, error 32. Retry-After is ours; Meta's own header counts in minutes."""
         usage = {
             "type": "pages",
             "call_count": 100,
@@ -150,11 +148,11 @@ class Facebook:
         uploads = self._attached(account, page, body)
         if not message.strip() and not link and not uploads:
             raise refuse("(#100) The parameter message is required", 100, 400)
-        entry = self._keep(call, account, page, message, uploads, str(link))
+        entry = self._keep(call, account, page, message, uploads, link=str(link))
         return Answer(200, {"id": entry.remote_id})
 
     def _keep(
-        self, call: Incoming, account: str, page: str, message: str, uploads: list[Upload], link: str = ""
+        self, call: Incoming, account: str, page: str, message: str, uploads: list[Upload], *, link: str = ""
     ) -> Entry:
         entry = Entry(
             NAME,
@@ -272,3 +270,7 @@ def _attachments(body: Any) -> list[Any]:
     except (ValueError, TypeError):
         raise refuse("(#100) param attached_media must be an array.", 100, 400) from None
     return value
+
+
+def _nothing(call: Incoming, path: str) -> Answer:
+    return missing(path.strip("/"), call.method).answer

@@ -32,8 +32,8 @@ def refuse(message: str, code: int, status: int, *, subcode: int = 0) -> Refused
 def missing(one: str, method: str) -> Refused:
     """What Graph says of an object that is not there, or not for this token to see."""
     message = (
-        f"Unsupported {method.lower()} request. Object with ID '{one}' does not exist, cannot be loaded due to missing "
-        "permissions, or does not support this operation."
+        f"Unsupported {method.lower()} request. Object with ID '{one}' does not exist, cannot be loaded "
+        "due to missing permissions, or does not support this operation."
     )
     return refuse(message, 100, 400, subcode=33)
 

@@ -2,43 +2,35 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from scheduler.publishers.simulated import forms, pictures, words
+from scheduler.publishers.simulated import forms, words
 from scheduler.publishers.simulated import mastodon_views as views
 from scheduler.publishers.simulated.ledger import Entry
-from scheduler.publishers.simulated.shelf import Route, Shelf, Upload, number, when, who, words_of
-from scheduler.publishers.simulated.wire import Answer, Incoming, Refused
+from scheduler.publishers.simulated.mastodon_media import (
+    LIMITS,
+    MAX_CHARACTERS,
+    MAX_MEDIA,
+    NAME,
+    Pictures,
+    refuse,
+)
+from scheduler.publishers.simulated.shelf import (
+    Route,
+    Shelf,
+    Table,
+    Upload,
+    number,
+    pick,
+    when,
+    who,
+    words_of,
+)
+from scheduler.publishers.simulated.wire import Answer, Incoming
 
-NAME = "mastodon"
-MAX_CHARACTERS = 500
-MAX_MEDIA = 4
-MAX_ALT = 1500
-MAX_IMAGE = 16 * 1024 * 1024
 KEY_LIFE_NS = 3600 * 10**9
-MIMES = ("image/png", "image/jpeg", "image/gif", "image/webp", "video/mp4")
-LIMITS = {
-    "statuses": {
-        "max_characters": MAX_CHARACTERS,
-        "max_media_attachments": MAX_MEDIA,
-        "characters_reserved_per_url": 23,
-    },
-    "media_attachments": {
-        "supported_mime_types": list(MIMES),
-        "description_limit": MAX_ALT,
-        "image_size_limit": MAX_IMAGE,
-        "image_matrix_limit": 33177600,
-    },
-}
 VISIBILITIES = ("public", "unlisted", "private", "direct")
-
-
-def refuse(status: int, message: str) -> Refused:
-    """An error in Mastodon's form."""
-    return Refused(Answer(status, {"error": message}))
 
 
 class Mastodon:
@@ -50,26 +42,24 @@ class Mastodon:
         self.shelf = shelf
         self.address = ""
         self.used: dict[str, int] = {}
+        self.pictures = Pictures(shelf, self)
 
     def route(self, call: Incoming) -> Route:
         """Which step this request is, without doing it."""
         account = who(call.token).account
-        for method, pattern, step, run in self._table():
-            found = re.fullmatch(pattern, call.path)
-            if found and method == call.method:
-                key = call.headers.get("idempotency-key", "") if step == "publish" else ""
-                return Route(step, account, lambda: run(call, *found.groups()), key)
-        return Route("look", account, lambda: Answer(404, {"error": "Record not found"}))
+        step, run = pick(self._table(), call, call.path) or ("look", partial(_nothing, call))
+        key = call.headers.get("idempotency-key", "") if step == "publish" else ""
+        return Route(step, account, run, key)
 
-    def _table(self) -> list[tuple[str, str, str, Callable[..., Answer]]]:
+    def _table(self) -> Table:
         return [
             ("POST", r"/api/v1/statuses", "publish", self.publish),
             ("GET", r"/api/v1/statuses/(\d+)", "look", self.show),
             ("GET", r"/api/v1/statuses/(\d+)/source", "look", self.source),
             ("DELETE", r"/api/v1/statuses/(\d+)", "retract", self.delete),
-            ("POST", r"/api/v2/media", "media", self.upload),
-            ("GET", r"/api/v1/media/(\d+)", "media", self.media),
-            ("PUT", r"/api/v1/media/(\d+)", "media", self.describe),
+            ("POST", r"/api/v2/media", "media", self.pictures.upload),
+            ("GET", r"/api/v1/media/(\d+)", "media", self.pictures.show),
+            ("PUT", r"/api/v1/media/(\d+)", "media", self.pictures.describe),
             ("GET", r"/api/v1/accounts/verify_credentials", "look", self.me),
             ("GET", r"/api/v1/accounts/(\d+)/statuses", "look", self.statuses),
             ("GET", r"/api/v2/instance", "look", self.instance),
@@ -97,11 +87,13 @@ class Mastodon:
             ("X-RateLimit-Reset", reset.replace("+00:00", "Z")),
         )
 
-    def _ok(self, account: str, body: Any, status: int = 200) -> Answer:
+    def ok(self, account: str, body: Any, status: int = 200) -> Answer:
+        """A reply with the headers of the limits."""
         self.used[account] = self.used.get(account, 0) + 1
         return Answer(status, body, self._limits(max(0, 300 - self.used[account] % 300)))
 
-    def _account(self, call: Incoming) -> str:
+    def account_of(self, call: Incoming) -> str:
+        """Whose token it is. Raises Refused."""
         caller = who(call.token)
         if caller.state == "revoked":
             raise refuse(401, "The access token was revoked")
@@ -116,15 +108,15 @@ class Mastodon:
 
     def publish(self, call: Incoming) -> Answer:
         """POST /api/v1/statuses: the key first, then the media, then the words, as Mastodon asks."""
-        account = self._account(call)
+        account = self.account_of(call)
         key = call.headers.get("idempotency-key", "")
         if key and (earlier := self._earlier(account, key)) is not None:
-            return self._ok(account, self._status(earlier))
+            return self.ok(account, self._status(earlier))
         try:
             body = forms.read(call).fields
         except forms.BadBody as wrong:
             raise refuse(400, str(wrong)) from None
-        if body.get("scheduled_at"):
+        if body.get("scheduled_at"):  # a real server schedules; this one must not pretend to
             raise refuse(422, "Validation failed: Scheduled at is not offered by this server")
         reply_to = str(body.get("in_reply_to_id") or "")
         if reply_to and self.shelf.post(NAME, reply_to) is None:
@@ -151,7 +143,7 @@ class Mastodon:
             reply_to=reply_to,
             record=record,
         )
-        return self._ok(account, self._status(self.shelf.publish(call, entry)))
+        return self.ok(account, self._status(self.shelf.publish(call, entry)))
 
     def _earlier(self, account: str, key: str) -> Entry | None:
         remote_id = self.shelf.keys.get((NAME, account, key))
@@ -187,63 +179,6 @@ class Mastodon:
             raise refuse(422, f"Validation failed: Text character limit of {MAX_CHARACTERS} exceeded")
         return text
 
-    # -- media --------------------------------------------------------------------------------------
-
-    def upload(self, call: Incoming) -> Answer:
-        """POST /api/v2/media: 200 where the picture is ready, 202 where it is still processed."""
-        account = self._account(call)
-        try:
-            form = forms.read(call)
-        except forms.BadBody as wrong:
-            raise refuse(400, str(wrong)) from None
-        file = form.files.get("file")
-        if file is None or not file.data:
-            raise refuse(422, "Validation failed: File can't be blank")
-        mime = pictures.sniff(file.data)
-        if mime not in MIMES or not pictures.whole(file.data):
-            raise refuse(422, "Validation failed: File content type is invalid, File is invalid")
-        if len(file.data) > MAX_IMAGE:
-            raise refuse(422, "Validation failed: File file size must be less than 16 MB")
-        alt = self._alt(form.fields.get("description"))
-        digest = hashlib.sha256(file.data).hexdigest()
-        # Video is always processed later; of pictures one in eight, so that every client meets it.
-        polls = int(call.trick.get("polls", 2 if mime == "video/mp4" or int(digest[:1], 16) < 2 else 0))
-        upload = Upload(NAME, account, self.shelf.snowflake(16), digest, mime, len(file.data), alt, polls)
-        kept = self.shelf.upload(upload)
-        return self._ok(account, self._attachment(kept), 202 if kept.polls else 200)
-
-    def _alt(self, alt: Any) -> str:
-        if alt is not None and words.graphemes(str(alt)) > MAX_ALT:
-            raise refuse(422, f"Validation failed: Description is too long (maximum is {MAX_ALT} characters)")
-        return str(alt or "")
-
-    def _own(self, account: str, upload_id: str) -> Upload:
-        upload = self.shelf.uploads.get((NAME, upload_id))
-        if upload is None or upload.account != account or upload.attached:
-            raise refuse(404, "Record not found")
-        return upload
-
-    def media(self, call: Incoming, upload_id: str) -> Answer:
-        """GET /api/v1/media/:id: 206 while it is processed."""
-        account = self._account(call)
-        upload = self._own(account, upload_id)
-        if upload.polls > 0:
-            upload.polls -= 1
-            if upload.polls:
-                return self._ok(account, self._attachment(upload), 206)
-        return self._ok(account, self._attachment(upload), 206 if upload.polls else 200)
-
-    def describe(self, call: Incoming, upload_id: str) -> Answer:
-        """PUT /api/v1/media/:id: another alt text, before posting."""
-        account = self._account(call)
-        upload = self._own(account, upload_id)
-        alt = self._alt(forms.read(call).fields.get("description"))
-        self.shelf.write("alt", platform=NAME, id=upload.id, alt=alt)
-        return self._ok(account, self._attachment(upload))
-
-    def _attachment(self, upload: Upload) -> dict[str, Any]:
-        return views.attachment(upload, self.address)
-
     # -- looking ------------------------------------------------------------------------------------
 
     def _shown(self, status_id: str) -> Entry:
@@ -254,30 +189,30 @@ class Mastodon:
 
     def show(self, call: Incoming, status_id: str) -> Answer:
         """GET /api/v1/statuses/:id: a public status needs no token."""
-        return self._ok("", self._status(self._shown(status_id)))
+        return self.ok("", self._status(self._shown(status_id)))
 
     def source(self, call: Incoming, status_id: str) -> Answer:
         """GET /api/v1/statuses/:id/source: the words as they were sent."""
-        account = self._account(call)
+        account = self.account_of(call)
         entry = self._shown(status_id)
         if entry.account != account:
             raise refuse(403, "This action is not allowed")
         body = {"id": entry.remote_id, "text": entry.text, "spoiler_text": entry.record["spoiler_text"]}
-        return self._ok(account, body)
+        return self.ok(account, body)
 
     def delete(self, call: Incoming, status_id: str) -> Answer:
         """DELETE /api/v1/statuses/:id: answers with the status and its words."""
-        account = self._account(call)
+        account = self.account_of(call)
         entry = self._shown(status_id)
         if entry.account != account:
             raise refuse(404, "Record not found")
         self.shelf.write("delete", platform=NAME, remote_id=status_id, at_ns=self.shelf.now_ns())
-        return self._ok(account, {**self._status(entry), "text": entry.text})
+        return self.ok(account, {**self._status(entry), "text": entry.text})
 
     def me(self, call: Incoming) -> Answer:
         """GET /api/v1/accounts/verify_credentials."""
-        account = self._account(call)
-        return self._ok(account, {**views.profile(account, self.address), "source": {"privacy": "public"}})
+        account = self.account_of(call)
+        return self.ok(account, {**views.profile(account, self.address), "source": {"privacy": "public"}})
 
     def statuses(self, call: Incoming, account_id: str) -> Answer:
         """GET /api/v1/accounts/:id/statuses: newest first, at most 40, between the ids asked for."""
@@ -285,7 +220,7 @@ class Mastodon:
         if account is None:
             raise refuse(404, "Record not found")
         if call.token:
-            self._account(call)
+            self.account_of(call)
         ask = call.query
         found = self.shelf.listing(NAME, account)
         low = int(ask.get("since_id") or ask.get("min_id") or 0)
@@ -296,17 +231,21 @@ class Mastodon:
             found = [e for e in found if not e.reply_to]
         limit = max(1, min(int(ask.get("limit") or 20), 40))
         page = found[-limit:] if ask.get("min_id") else found[:limit]
-        return self._ok(account, [self._status(entry) for entry in page])
+        return self.ok(account, [self._status(entry) for entry in page])
 
     def instance(self, call: Incoming) -> Answer:
         """GET /api/v2/instance: the limits that this server keeps."""
-        return self._ok("", views.instance(self.address, LIMITS))
+        return self.ok("", views.instance(self.address, LIMITS))
 
     def instance_v1(self, call: Incoming) -> Answer:
         """GET /api/v1/instance: the same, in the older form."""
-        return self._ok("", views.instance_v1(self.address, LIMITS))
+        return self.ok("", views.instance_v1(self.address, LIMITS))
 
     def _status(self, entry: Entry) -> dict[str, Any]:
         ids = entry.record["media_ids"]
         uploads = [self.shelf.uploads[NAME, one] for one in ids if (NAME, one) in self.shelf.uploads]
         return views.status(entry, uploads, self.address)
+
+
+def _nothing(call: Incoming) -> Answer:
+    return Answer(404, {"error": "Record not found"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import http.client
 import json
@@ -42,10 +43,8 @@ class Running:
     def _end(self, number: signal.Signals) -> None:
         held = _held(self.directory)
         if held and (self.child is None or self.child.poll() is None):
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
-            except ProcessLookupError:
-                pass
         if self.child is not None:
             self.child.wait()
         elif held:

@@ -6,9 +6,10 @@ import hashlib
 import re
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,19 @@ class Route:
     key: str = ""
 
 
+Table = Iterable[tuple[str, str, str, Callable[..., Answer]]]
+"""Method, pattern of the path, step, and what answers: called with the request and the pattern's groups."""
+
+
+def pick(table: Table, call: Incoming, path: str) -> tuple[str, Callable[[], Answer]] | None:
+    """The row that a request is for, as its step and what remains to be called."""
+    for method, pattern, step, run in table:
+        found = re.fullmatch(pattern, path) if method == call.method else None
+        if found:
+            return step, partial(run, call, *found.groups())
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Who:
     """What a token says: an account, and `sim`, `revoked`, `noscope`, or "" for no token of ours."""
@@ -39,7 +53,7 @@ class Who:
 
 @dataclass(slots=True)
 class Upload:
-    """A picture that was uploaded. `polls` is how often it still says it is being processed (-1: for ever)."""
+    """An uploaded picture. `polls` is how often it still says it is being processed (-1: for ever)."""
 
     platform: str
     account: str

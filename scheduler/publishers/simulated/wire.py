@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any
 
@@ -53,6 +54,7 @@ class Answer:
             phrase = "Unknown"
         lines = [f"HTTP/1.1 {self.status} {phrase}"]
         named = {name.lower() for name, _ in self.headers}
+        lines.append(f"Date: {formatdate(usegmt=True)}")
         if "content-type" not in named:
             lines.append("Content-Type: application/json; charset=utf-8")
         lines += [f"{name}: {value}" for name, value in self.headers]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 
-import regex
+import regex  # type: ignore[import-untyped, unused-ignore]  # it has no stubs
 
 # A link that Mastodon and X would make clickable: scheme, a host with a dot, and no closing punctuation.
 LINK = regex.compile(

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from scheduler.publishers.simulated import forms, pictures, words
+from scheduler.publishers.simulated import words
 from scheduler.publishers.simulated import x_views as views
 from scheduler.publishers.simulated.ledger import Entry
-from scheduler.publishers.simulated.shelf import Route, Shelf, Upload, number, who, words_of
+from scheduler.publishers.simulated.shelf import Route, Shelf, Table, Upload, number, pick, who, words_of
 from scheduler.publishers.simulated.wire import Answer, Incoming, Refused
+from scheduler.publishers.simulated.x_forms import body_of, invalid, schema
+from scheduler.publishers.simulated.x_media import EPOCH_MS, MEDIA_LIFE_S, NAME, Pictures
 
-NAME = "x"
-EPOCH_MS = 1288834974657
-MAX_WEIGHT, MAX_MEDIA, MAX_ALT = 280, 4, 1000
-MAX_IMAGE = 5 * 1024 * 1024
-MEDIA_LIFE_S = 86400
+MAX_WEIGHT, MAX_MEDIA = 280, 4
 DAY_NS = 86400 * 10**9
 # POST /2/tweets: member → its type; anything else is refused (additionalProperties: false).
 BODY: dict[str, type] = {
@@ -41,19 +37,6 @@ BODY: dict[str, type] = {
 }
 MEDIA = {"media_ids": list, "tagged_user_ids": list}
 REPLY = {"in_reply_to_tweet_id": str, "exclude_reply_user_ids": list, "auto_populate_reply_metadata": bool}
-TYPES = {str: "string", dict: "object", bool: "boolean", list: "array"}
-
-
-def invalid(message: str, **parameters: Any) -> Refused:
-    """400 in the form of API v2."""
-    errors = [{"parameters": {name: [value] for name, value in parameters.items()}, "message": message}]
-    body = {
-        "errors": errors,
-        "title": "Invalid Request",
-        "detail": "One or more parameters to your request was invalid.",
-        "type": "https://api.twitter.com/2/problems/invalid-request",
-    }
-    return Refused(Answer(400, body))
 
 
 def problem(status: int, title: str, detail: str) -> Answer:
@@ -70,24 +53,22 @@ class X:
         self.shelf = shelf
         self.address = ""
         self.used: dict[tuple[str, str], int] = {}
+        self.pictures = Pictures(shelf, self.account_of)
 
     def route(self, call: Incoming) -> Route:
         """Which step this request is, without doing it."""
         account = who(call.token).account
-        for method, pattern, step, run in self._table():
-            found = re.fullmatch(pattern, call.path)
-            if found and method == call.method:
-                return Route(step, account, lambda: self._limited(run(call, *found.groups()), account, step))
-        return Route("look", account, lambda: problem(404, "Not Found", "Not Found"))
+        step, run = pick(self._table(), call, call.path) or ("look", _nothing)
+        return Route(step, account, partial(self._limited, run, account, step))
 
-    def _table(self) -> list[tuple[str, str, str, Callable[..., Answer]]]:
+    def _table(self) -> Table:
         return [
             ("POST", r"/2/tweets", "publish", self.publish),
             ("GET", r"/2/tweets/(\w+)", "look", self.show),
             ("DELETE", r"/2/tweets/(\w+)", "retract", self.delete),
-            ("POST", r"/2/media/upload", "media", self.upload),
-            ("GET", r"/2/media/upload", "media", self.media),
-            ("POST", r"/2/media/metadata", "media", self.metadata),
+            ("POST", r"/2/media/upload", "media", self.pictures.upload),
+            ("GET", r"/2/media/upload", "media", self.pictures.status),
+            ("POST", r"/2/media/metadata", "media", self.pictures.metadata),
             ("GET", r"/2/users/me", "look", self.me),
             ("GET", r"/2/users/(\w+)/tweets", "look", self.tweets),
         ]
@@ -113,12 +94,18 @@ class X:
         pairs = (("limit", limit), ("remaining", left), ("reset", reset))
         return tuple((f"x-rate-limit-{name}", str(value)) for name, value in pairs)
 
-    def _limited(self, answer: Answer, account: str, step: str) -> Answer:
+    def _limited(self, run: Callable[[], Answer], account: str, step: str) -> Answer:
+        """The answer, refusals too, with the headers of the limits."""
+        try:
+            answer = run()
+        except Refused as refusal:
+            answer = refusal.answer
         limit = {"publish": 100, "retract": 50, "media": 500}.get(step, 900)
         used = self.used[account, step] = self.used.get((account, step), 0) + 1
         return Answer(answer.status, answer.body, self._limits(limit, max(0, limit - used % limit)))
 
-    def _account(self, call: Incoming) -> str:
+    def account_of(self, call: Incoming) -> str:
+        """Whose token it is. Raises Refused."""
         caller = who(call.token)
         if caller.state == "noscope":
             raise Refused(problem(403, "Forbidden", "You are not permitted to perform this action."))
@@ -131,12 +118,12 @@ class X:
 
     def publish(self, call: Incoming) -> Answer:
         """POST /2/tweets."""
-        account = self._account(call)
-        body = _json(call)
-        _schema(body, BODY, "$")
+        account = self.account_of(call)
+        body = body_of(call)
+        schema(body, BODY, "$")
         media, reply = body.get("media", {}), body.get("reply", {})
-        _schema(media, MEDIA, "$.media")
-        _schema(reply, REPLY, "$.reply")
+        schema(media, MEDIA, "$.media")
+        schema(reply, REPLY, "$.reply")
         uploads = self._attachable(account, body, media)
         text = body.get("text", "")
         if not text.strip() and not uploads:
@@ -202,7 +189,7 @@ class X:
 
     def delete(self, call: Incoming, post_id: str) -> Answer:
         """DELETE /2/tweets/:id."""
-        account = self._account(call)
+        account = self.account_of(call)
         entry = self.shelf.post(NAME, post_id)
         if entry is None:
             return Answer(200, views.not_found(post_id))
@@ -211,70 +198,15 @@ class X:
         self.shelf.write("delete", platform=NAME, remote_id=post_id, at_ns=self.shelf.now_ns())
         return Answer(200, {"data": {"deleted": True}})
 
-    # -- media --------------------------------------------------------------------------------------
-
-    def upload(self, call: Incoming) -> Answer:
-        """POST /2/media/upload in one shot: multipart, with the media category that the schema requires."""
-        account = self._account(call)
-        try:
-            form = forms.read(call)
-        except forms.BadBody as wrong:
-            raise invalid(str(wrong)) from None
-        file = form.files.get("media")
-        if file is None or not file.data:
-            raise invalid("media is required", media="")
-        if form.fields.get("media_category") not in ("tweet_image", "dm_image", "subtitles"):
-            raise invalid("media_category is not valid", media_category=form.fields.get("media_category"))
-        mime = pictures.sniff(file.data)
-        if not mime.startswith("image/") or not pictures.whole(file.data):
-            raise invalid("media type unrecognized.", media=mime)
-        if len(file.data) > MAX_IMAGE:
-            raise invalid(f"File size exceeds {MAX_IMAGE} bytes.", media=str(len(file.data)))
-        digest = hashlib.sha256(file.data).hexdigest()
-        polls = int(call.trick.get("polls", 0))
-        media_id = self.shelf.snowflake(22, EPOCH_MS)
-        kept = self.shelf.upload(Upload(NAME, account, media_id, digest, mime, len(file.data), polls=polls))
-        return Answer(200, {"data": views.media(kept, MEDIA_LIFE_S)})
-
-    def media(self, call: Incoming) -> Answer:
-        """GET /2/media/upload?command=STATUS."""
-        account = self._account(call)
-        if call.query.get("command") != "STATUS":
-            raise invalid("command is not valid", command=call.query.get("command"))
-        upload = self._own(account, call.query.get("media_id", ""))
-        if upload.polls > 0:
-            upload.polls -= 1
-        return Answer(200, {"data": views.media(upload, MEDIA_LIFE_S)})
-
-    def _own(self, account: str, media_id: Any) -> Upload:
-        upload = self.shelf.uploads.get((NAME, media_id)) if isinstance(media_id, str) else None
-        if upload is None or upload.account != account:
-            raise invalid("Your media IDs are invalid.", media_id=media_id)
-        return upload
-
-    def metadata(self, call: Incoming) -> Answer:
-        """POST /2/media/metadata: the alt text of a picture."""
-        account = self._account(call)
-        body = _json(call)
-        _schema(body, {"id": str, "metadata": dict}, "$")
-        upload = self._own(account, body.get("id"))
-        alt = body.get("metadata", {}).get("alt_text", {}).get("text")
-        if not isinstance(alt, str) or not 1 <= len(alt) <= MAX_ALT:
-            raise invalid(
-                f"alt_text.text must have from 1 to {MAX_ALT} characters", **{"metadata.alt_text.text": alt}
-            )
-        self.shelf.write("alt", platform=NAME, id=upload.id, alt=alt)
-        return Answer(200, {"data": {"id": upload.id, "associated_metadata": {"alt_text": {"text": alt}}}})
-
     # -- looking ------------------------------------------------------------------------------------
 
     def me(self, call: Incoming) -> Answer:
         """GET /2/users/me."""
-        return Answer(200, {"data": views.user(self._account(call))})
+        return Answer(200, {"data": views.user(self.account_of(call))})
 
     def show(self, call: Incoming, post_id: str) -> Answer:
         """GET /2/tweets/:id: what is not there is an error beside a 200."""
-        self._account(call)
+        self.account_of(call)
         views.check_query(call, views.ONE)
         entry = self.shelf.post(NAME, post_id)
         if entry is None:
@@ -283,7 +215,7 @@ class X:
 
     def tweets(self, call: Incoming, user_id: str) -> Answer:
         """GET /2/users/:id/tweets: newest first, from start_time on."""
-        self._account(call)
+        self.account_of(call)
         views.check_query(call, views.MANY)
         owner = self.shelf.known.get((NAME, user_id))
         if owner is None:
@@ -292,22 +224,5 @@ class X:
         return Answer(200, views.listing(found, call, self.shelf))
 
 
-def _json(call: Incoming) -> dict[str, Any]:
-    if call.mime != "application/json":
-        raise invalid("Unsupported content type", content_type=call.mime)
-    try:
-        return forms.read_json(call)
-    except forms.BadBody as wrong:
-        raise invalid(f"Invalid JSON: {wrong}") from None
-
-
-def _schema(value: dict[str, Any], members: dict[str, type], where: str) -> None:
-    for name, one in value.items():
-        if name not in members:
-            path = f"{where}.{name}"
-            message = (
-                f"[{path}] is not defined in the schema and the schema does not allow additional properties"
-            )
-            raise invalid(message, **{path: json.dumps(one)})
-        if not isinstance(one, members[name]):
-            raise invalid(f"$.{name}: must be of type {TYPES[members[name]]}", **{name: json.dumps(one)})
+def _nothing() -> Answer:
+    return problem(404, "Not Found", "Not Found")

@@ -12,7 +12,8 @@ from typing import Any
 from scheduler.publishers.simulated import words
 from scheduler.publishers.simulated.ledger import Entry
 from scheduler.publishers.simulated.shelf import Shelf, Upload, number, when
-from scheduler.publishers.simulated.wire import Answer, Incoming, Refused
+from scheduler.publishers.simulated.wire import Incoming
+from scheduler.publishers.simulated.x_forms import invalid
 
 FIELDS = frozenset(
     [
@@ -70,29 +71,18 @@ MANY = ONE | {"since_id", "until_id", "max_results", "pagination_token", "exclud
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 
-def _invalid(message: str, **parameters: str) -> Refused:
-    errors = [{"parameters": {name: [value] for name, value in parameters.items()}, "message": message}]
-    body = {
-        "errors": errors,
-        "title": "Invalid Request",
-        "detail": "One or more parameters to your request was invalid.",
-        "type": "https://api.twitter.com/2/problems/invalid-request",
-    }
-    return Refused(Answer(400, body))
-
-
 def check_query(call: Incoming, known: frozenset[str]) -> None:
     """Refuse parameters and fields that the API does not have."""
     for name, value in call.query.items():
         if name not in known:
-            raise _invalid(
+            raise invalid(
                 f"The query parameter [{name}] is not one of [{','.join(sorted(known))}]", **{name: value}
             )
     for name, allowed in (("tweet.fields", FIELDS), ("media.fields", MEDIA_FIELDS)):
         asked = set(filter(None, call.query.get(name, "").split(",")))
         if asked - allowed:
             wrong = ",".join(sorted(asked - allowed))
-            raise _invalid(
+            raise invalid(
                 f"The `{name}` query parameter value [{wrong}] is not one of those known", **{name: wrong}
             )
 
@@ -102,7 +92,7 @@ def between(found: Sequence[Entry], call: Incoming) -> list[Entry]:
     ask = call.query
     for name in ("start_time", "end_time"):
         if name in ask and not _TIME.fullmatch(ask[name]):
-            raise _invalid(
+            raise invalid(
                 f"Invalid `{name}`: '{ask[name]}'. Use RFC 3339, YYYY-MM-DDTHH:mm:ssZ", **{name: ask[name]}
             )
     low = _ns(ask["start_time"]) if "start_time" in ask else 0
@@ -125,11 +115,11 @@ def listing(found: Sequence[Entry], call: Incoming, shelf: Shelf) -> dict[str, A
     """One page of a listing; `data` is absent where there is nothing."""
     wanted, token = call.query.get("max_results", "10"), call.query.get("pagination_token", "0")
     if not wanted.isdigit() or not 5 <= int(wanted) <= 100:
-        raise _invalid(
+        raise invalid(
             f"The `max_results` query parameter value [{wanted}] is not between 5 and 100", max_results=wanted
         )
     if not token.isdigit():
-        raise _invalid("Invalid pagination_token", pagination_token=token)
+        raise invalid("Invalid pagination_token", pagination_token=token)
     at, size = int(token), int(wanted)
     shown_now = found[at : at + size]
     if not shown_now:
