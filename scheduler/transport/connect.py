@@ -181,6 +181,8 @@ def _not_sent(error: Exception, origin: Origin, proxied: bool) -> NotSent:
             return NotSent("tls", f"{where_to}: {error.verify_message}")
         case ssl.SSLError():
             return NotSent("tls", f"{where_to}: {error.reason or 'the handshake failed'}")
+        case NewConnectionError():
+            pass  # by the system's own error, below (the class is a kind of ConnectTimeoutError)
         case ConnectTimeoutError() | TimeoutError():
             return NotSent("connect_timeout", f"{where_to} did not answer in time")
     cause = error.__cause__ if isinstance(error, NewConnectionError) else error

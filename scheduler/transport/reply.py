@@ -152,7 +152,7 @@ class ReplyReader:
         self._left = int(match[1], 16)
         if self._left + len(self._body) > BODY_CAP:
             raise _oversize()
-        self._heads += max(0, len(line) - len(match[1]))  # endless chunk extensions count as headers
+        self._count(len(line))  # endless extensions, and millions of tiny chunks, count as headers
         self._stage = "chunk" if self._left else "trailers"
         return True
 
@@ -167,10 +167,13 @@ class ReplyReader:
         elif not line:
             self._finish()
         else:
-            self._heads += len(line)
-            if self._heads > HEAD_CAP:
-                raise _oversize()
+            self._count(len(line))
         return True
+
+    def _count(self, size: int) -> None:
+        self._heads += size
+        if self._heads > HEAD_CAP:
+            raise _oversize()
 
     def _finish(self) -> None:
         coding = self._headers.get("content-encoding", "identity").lower()
