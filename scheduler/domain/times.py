@@ -175,7 +175,8 @@ def _check_weekday(found: re.Match[str], date: datetime) -> None:
     if written not in FULL_DAYS and written.capitalize() not in DAYS:
         message, help = f"'{found['weekday']}' is no weekday", f"that day is a {actual.capitalize()}"
     else:
-        message = f"{date.day} {FULL_MONTHS[date.month - 1]} {date.year} is a {actual.capitalize()}, not a {found['weekday']}"
+        day = f"{date.day} {FULL_MONTHS[date.month - 1]} {date.year}"
+        message = f"{day} is a {actual.capitalize()}, not a {found['weekday']}"
         help = "correct the weekday or the date: which of them was meant?"
     raise WrongTime("E206", message, help, found.start("weekday"), len(written))
 

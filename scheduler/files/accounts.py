@@ -190,9 +190,7 @@ class _Reader:
         record = self.record.record("groups")
         for name in record.keys.values():
             if not self.reserved(name) and name.text in organisations:
-                self.add(
-                    name, "E607", f"'{name.text}' is an organisation already", "give the group another name"
-                )
+                self.add(name, "E607", f"'{name.text}' is an organisation already", "rename the group")
         known: dict[str, set[str]] = {}
         for name, _ in record.items():
             self.members(name.text, (), set(organisations), known)

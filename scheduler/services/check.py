@@ -208,11 +208,11 @@ def _faults(rendered: Sequence[Rendered], publishers: Mapping[str, Publisher], f
     """The platforms' own rules; one problem for each text, platform and fault."""
     whom: dict[tuple[Source, str, str], list[str]] = {}
     for delivery in rendered:
-        publisher = publishers.get(delivery.account.platform)
-        if isinstance(publisher, Checks):
-            for fault in publisher.faults(delivery.content):
-                key = (delivery.at, delivery.account.platform, fault)
-                whom.setdefault(key, []).append(delivery.account.organisation)
+        publisher: object = publishers.get(delivery.account.platform)
+        faults = publisher.faults(delivery.content) if isinstance(publisher, Checks) else ()
+        for fault in faults:
+            key = (delivery.at, delivery.account.platform, fault)
+            whom.setdefault(key, []).append(delivery.account.organisation)
     for (at, platform, fault), organisations in whom.items():
         message = f"{platform} would refuse this for {_some(organisations)}: {fault}"
         files.error("E701", message, f"change the words, or write a '::: {platform}' variant", at)
@@ -220,7 +220,7 @@ def _faults(rendered: Sequence[Rendered], publishers: Mapping[str, Publisher], f
 
 def measured(content: Content, publishers: Mapping[str, Publisher]) -> Length | None:
     """The platform's own count, where its publisher can say."""
-    publisher = publishers.get(content.platform)
+    publisher: object = publishers.get(content.platform)
     return publisher.length(content) if isinstance(publisher, Checks) else None
 
 
