@@ -171,6 +171,7 @@ class Bluesky:
             return self._session(caller)
         if "." not in handle or handle.startswith("@"):
             raise wrong
+        self.shelf.remember(NAME, f"did {did_of(caller.account)}", caller.account)
         if self.shelf.remember(NAME, f"handle {handle}", caller.account) != caller.account:
             raise wrong
         if self.shelf.remember(NAME, f"account {caller.account}", handle) != handle:

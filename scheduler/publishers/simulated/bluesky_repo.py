@@ -146,10 +146,8 @@ class Repo:
             if name not in call.query:
                 raise refuse(400, "InvalidRequest", f'Params must have the property "{name}"')
         repo = call.query["repo"]
-        account = self.shelf.known.get((NAME, f"handle {repo.lower()}"))
-        for (platform, name), _ in self.shelf.known.items():
-            if platform == NAME and name.startswith("account ") and did_of(name[8:]) == repo:
-                account = name[8:]
+        kind = "did" if repo.startswith("did:") else "handle"
+        account = self.shelf.known.get((NAME, f"{kind} {repo.lower()}"))
         if account is None:
             raise refuse(400, "InvalidRequest", f"Could not find repo: {repo}")
         return account

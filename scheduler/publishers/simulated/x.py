@@ -15,6 +15,7 @@ from scheduler.publishers.simulated.x_forms import body_of, invalid, schema
 from scheduler.publishers.simulated.x_media import EPOCH_MS, MEDIA_LIFE_S, NAME, Pictures
 
 MAX_WEIGHT, MAX_MEDIA = 280, 4
+NO_SCOPE = "Your client app is not configured with the appropriate oauth1 app permissions for this endpoint."
 DAY_NS = 86400 * 10**9
 # POST /2/tweets: member → its type; anything else is refused (additionalProperties: false).
 BODY: dict[str, type] = {
@@ -108,7 +109,10 @@ class X:
         """Whose token it is. Raises Refused."""
         caller = who(call.token)
         if caller.state == "noscope":
-            raise Refused(problem(403, "Forbidden", "You are not permitted to perform this action."))
+            body = problem(403, "Forbidden", NO_SCOPE).body
+            raise Refused(
+                Answer(403, {**body, "type": "https://api.twitter.com/2/problems/oauth1-permissions"})
+            )
         if caller.state != "sim":
             raise Refused(problem(401, "Unauthorized", "Unauthorized"))
         self.shelf.remember(NAME, number(NAME, caller.account), caller.account)
