@@ -46,12 +46,13 @@ class CutProxy:
         self._released = threading.Event()
         self._closing = threading.Event()
         self._threads: list[threading.Thread] = []
+        self._listening = threading.Thread(target=self._accept, daemon=True)
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
         self.port: int = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
 
     def __enter__(self) -> CutProxy:
-        self._start(self._accept)
+        self._listening.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -60,6 +61,7 @@ class CutProxy:
         # Closing a listener does not wake accept(); a connection does.
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
             pass
+        self._listening.join(10)
         self._listener.close()
         for thread in self._threads:
             thread.join(10)
@@ -73,11 +75,6 @@ class CutProxy:
         """Let delayed replies go, those held now and those to come."""
         self._released.set()
 
-    def _start(self, target: object, *args: object) -> None:
-        thread = threading.Thread(target=target, args=args, daemon=True)  # type: ignore[arg-type]
-        self._threads.append(thread)
-        thread.start()
-
     def _accept(self) -> None:
         while True:
             client, _ = self._listener.accept()
@@ -86,7 +83,8 @@ class CutProxy:
                 return
             fault: Fault = self._script.pop(0) if self._script else self.always
             self.seen.append(fault)
-            self._start(self._serve, client, fault)
+            self._threads.append(threading.Thread(target=self._serve, args=(client, fault), daemon=True))
+            self._threads[-1].start()
 
     def _serve(self, client: socket.socket, fault: Fault) -> None:
         with client, contextlib.suppress(OSError):

@@ -81,6 +81,7 @@ class Volley:
         self._unsendable: dict[str, NotSent] = {}
         self._ready: dict[str, Exchange] = {}
         self._flying: dict[str, Exchange] = {}
+        self._fired: set[str] = set()  # never again, whatever became of them
         for shot in shots:
             try:
                 self._origins[shot.id] = _pinned(shot)
@@ -91,12 +92,12 @@ class Volley:
     def connect(self, by: float) -> dict[str, NotSent]:
         """Open what is not open, and again what has died since; until `by` (the transport's clock).
 
-        Returns the ids that have no connection, each with its reason. Raises LaunchdayError where the
-        system allows too few open files. May be called again at any time before `fire`.
+        Returns the ids that have no connection, each with its reason; one that was fired is not opened
+        again. Raises LaunchdayError where the system allows too few open files.
         """
         for shot_id in self.dead():
             self._ready.pop(shot_id).close()
-        todo = [i for i in self._data if i not in self._ready and i not in self._flying]
+        todo = [i for i in self._data if i not in self._ready and i not in self._fired]
         make_room(len(self._data))
         openings = {shot_id: Opening() for shot_id in todo}
         self._open(openings, by)
@@ -163,19 +164,25 @@ class Volley:
         _sleep_until(at - _PEEK, now)
         dead = set(self.dead())
         not_sent |= {i: self._ready[i].gone() for i in ids if i in dead}
-        burst = [(i, self._ready[i]) for i in ids if i not in not_sent]
+        burst = {i: self._ready[i] for i in ids if i not in not_sent}
         collecting = gc.isenabled()
         gc.disable()
         try:
             _sleep_until(at - _LOOK, now)
             if not last_look():
                 return Fired(held=True)
+            # From here on they count as fired, even if the burst is broken off by an exception.
+            self._flying |= burst
+            self._fired |= burst.keys()
+            for shot_id in burst:
+                del self._ready[shot_id]
             started, ended, failed = self._burst(burst, at, now, after_each)
         finally:
             if collecting:
                 gc.enable()
-        for shot_id in started:
-            self._flying[shot_id] = self._ready.pop(shot_id)
+        for shot_id in failed:
+            self._flying.pop(shot_id).close()
+            self._fired.discard(shot_id)
         self._finish([i for i in started if i not in ended], ended, now)
         return Fired(False, started, ended, not_sent | failed)
 
@@ -184,7 +191,7 @@ class Volley:
 
     @staticmethod
     def _burst(
-        burst: Sequence[tuple[str, Exchange]],
+        burst: Mapping[str, Exchange],
         at: float,
         now: Callable[[], float],
         after_each: Callable[[int], None] | None,
@@ -194,7 +201,7 @@ class Volley:
         ended: dict[str, float] = {}
         failed: dict[str, NotSent] = {}
         # Everything a write needs is looked up now: the loop below is what T0 waits for.
-        ready = [(i, e, e.sock.send, e.data[:FIRST_PIECE], len(e.data)) for i, e in burst]
+        ready = [(i, e, e.sock.send, e.data[:FIRST_PIECE], len(e.data)) for i, e in burst.items()]
         _sleep_until(at - _SPIN, now)
         while now() < at:
             pass

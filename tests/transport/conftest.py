@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from scheduler.transport.http import Transport
+from scheduler.transport.volley import Shot, Volley
 
 from .hostile import Behaviour, HostileServer, Serve
+from .wave import Start
 
 
 @pytest.fixture
@@ -35,3 +38,18 @@ def serve() -> Iterator[Serve]:
     yield start
     for server in running:
         server.stop()
+
+
+@pytest.fixture
+def start(transport: Transport, serve: Serve) -> Iterator[Start]:
+    """Make a volley and connect all of it. Asks for `serve`, to be closed before the servers wait."""
+    made: list[Volley] = []
+
+    def begin(shots: Sequence[Shot]) -> Volley:
+        made.append(Volley(transport, shots))
+        assert made[-1].connect(time.time() + 30) == {}
+        return made[-1]
+
+    yield begin
+    for volley in made:
+        volley.close()

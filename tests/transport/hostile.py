@@ -52,11 +52,16 @@ class HostileServer:
 
     def stop(self) -> None:
         """End every thread and close every socket."""
-        self._ending = True
         self.release.set()
-        with socket.create_connection(("127.0.0.1", self.port), 5):
-            self._main.join(10)
+        self.stop_accepting_and_wait()
         self._listener.close()
+
+    def stop_accepting_and_wait(self) -> None:
+        """Wait until every connection accepted so far has been dealt with; `stop` may follow."""
+        if self._main.is_alive():
+            self._ending = True
+            with socket.create_connection(("127.0.0.1", self.port), 5):
+                self._main.join(10)
         for thread in self._threads:
             thread.join(10)
 

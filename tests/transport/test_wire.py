@@ -10,7 +10,7 @@ import pytest
 
 from scheduler.domain.publisher import Request
 from scheduler.errors import NotSent
-from scheduler.transport.wire import USER_AGENT, Origin, form_body, json_body, multipart, serialise
+from scheduler.transport.wire import USER_AGENT, Field, Origin, form_body, json_body, multipart, serialise
 
 AGENT = USER_AGENT.encode()
 
@@ -116,7 +116,10 @@ def test_origins_are_equal_where_scheme_host_and_port_are() -> None:
 
 
 def test_a_multipart_form_is_the_same_bytes_each_time_and_a_parser_reads_it_back() -> None:
-    fields = [("file", "poster é.png", b"\x89PNG\r\n--x\r\n", "image/png"), ("description", "Alt text, “quoted”")]
+    fields: list[Field] = [
+        ("file", "poster é.png", b"\x89PNG\r\n--x\r\n", "image/png"),
+        ("description", "Alt text, “quoted”"),
+    ]
     body, content_type = multipart(fields)
     assert (body, content_type) == multipart(fields)
     message = email.parser.BytesParser(policy=email.policy.default).parsebytes(
