@@ -63,7 +63,9 @@ class Bluesky:
         for fault in self.faults(outgoing.content):
             raise Rejected("rules", fault)
         xrpc = f"{replies.base(account, self.server)}/xrpc"
-        session = _asked(http, replies.get(f"{xrpc}/com.atproto.server.getSession"), "getSession")
+        session = replies.asked(
+            http, replies.get(f"{xrpc}/com.atproto.server.getSession"), _error, "getSession"
+        )
         did, handle = replies.word(session.get("did")), replies.word(session.get("handle"))
         if not did.startswith("did:"):
             raise NotReady("no_did", "the server did not say whose token this is")
@@ -152,17 +154,13 @@ def _reference(receipt: Receipt) -> dict[str, str]:
     return {"uri": receipt.remote_id, "cid": receipt.extra["cid"]}
 
 
-def _asked(http: Http, request: Request, what: str) -> dict[str, Any]:
-    return replies.json_object(replies.prepared(http, request, _error, what))
-
-
 def _dids(http: Http, xrpc: str, text: str) -> dict[str, str]:
     """The DID of each mentioned handle; a handle that the server does not know stays plain text."""
     found: dict[str, str] = {}
     for handle in mentions(text):
         asked = replies.get(f"{xrpc}/com.atproto.identity.resolveHandle", {"handle": handle})
         try:
-            did = replies.word(_asked(http, asked, f"@{handle}").get("did"))
+            did = replies.word(replies.asked(http, asked, _error, f"@{handle}").get("did"))
         except Unauthorised:
             raise
         except Rejected:

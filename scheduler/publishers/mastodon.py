@@ -43,7 +43,9 @@ class Mastodon:
     def prepare(self, outgoing: Outgoing, account: Account, http: Http) -> Prepared:
         """Ask whose token it is (for `find`) and what the server allows; upload the pictures."""
         content, url = outgoing.content, replies.base(account, self.server)
-        me = _asked(http, replies.get(f"{url}/api/v1/accounts/verify_credentials"), "verify_credentials")
+        me = replies.asked(
+            http, replies.get(f"{url}/api/v1/accounts/verify_credentials"), _error, "verify_credentials"
+        )
         if not replies.word(me.get("id")):
             raise NotReady("no_profile", "the server did not say whose token this is")
         replies.same_profile(account, me.get("id"), me.get("username"))
@@ -133,10 +135,6 @@ class Mastodon:
         if pictures != wanted:
             wrong.append(f"the status has {pictures} pictures of {wanted}")
         return Receipt(remote_id, url, {"differs": "; ".join(wrong)} if wrong else {})
-
-
-def _asked(http: Http, request: Request, what: str) -> dict[str, Any]:
-    return replies.json_object(replies.prepared(http, request, _error, what))
 
 
 def _upload(http: Http, url: str, media: Media, data: bytes) -> tuple[str, datetime]:

@@ -134,6 +134,11 @@ def prepared(http: Http, request: Request, classify: Classify, what: str) -> Rep
     raise error
 
 
+def asked(http: Http, request: Request, classify: Classify, what: str) -> dict[str, Any]:
+    """The JSON object that `prepared` gets."""
+    return json_object(prepared(http, request, classify, what))
+
+
 def looked(http: Http, request: Request, what: str) -> Reply:
     """Send a request of `find`, whatever its status. Raises CannotTell where there is no reply."""
     try:

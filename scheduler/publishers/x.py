@@ -48,7 +48,9 @@ class X:
         content, url = outgoing.content, replies.base(account, self.server)
         for fault in self.faults(content):
             raise Rejected("rules", fault)
-        me = replies.mapping(_asked(http, replies.get(f"{url}/2/users/me"), "users/me").get("data"))
+        me = replies.mapping(
+            replies.asked(http, replies.get(f"{url}/2/users/me"), _error, "users/me").get("data")
+        )
         replies.same_profile(account, me.get("id"), me.get("username"))
         if not replies.word(me.get("id")):
             raise NotReady("no_profile", "X did not say whose token this is")
@@ -120,10 +122,6 @@ def _receipt(prepared: Prepared, remote_id: str) -> Receipt:
     return Receipt(remote_id, f"https://x.com/{handle}/status/{remote_id}")
 
 
-def _asked(http: Http, request: Request, what: str) -> dict[str, Any]:
-    return replies.json_object(replies.prepared(http, request, _error, what))
-
-
 def _upload(http: Http, url: str, media: Media, data: bytes) -> tuple[str, datetime]:
     """Upload one picture, wait until X has processed it, set its alt text; its id and its end."""
     file = ("media", "media", data, media.mime)
@@ -153,7 +151,7 @@ def _await(http: Http, url: str, media: Media, media_id: str, uploaded: Mapping[
         seconds = info.get("check_after_secs")
         http.wait(float(seconds) if isinstance(seconds, int | float) and 1 <= seconds <= 30 else 1.0)
         status = replies.get(f"{url}/2/media/upload", {"command": "STATUS", "media_id": media_id})
-        uploaded = replies.mapping(_asked(http, status, media.file).get("data"))
+        uploaded = replies.mapping(replies.asked(http, status, _error, media.file).get("data"))
     raise NotReady("media_processing", f"X is still processing {media.file}")
 
 
