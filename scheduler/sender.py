@@ -12,13 +12,15 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from scheduler.app import App, open_app
 from scheduler.domain.content import parse_instant
 from scheduler.domain.delivery import Delivery, State
+from scheduler.domain.gates import gates
 from scheduler.domain.publisher import Receipt, Reply
 from scheduler.errors import LaunchdayError, NotSent, OutcomeUnknown, PublishError
 from scheduler.evidence.entry import ulid
@@ -70,40 +72,63 @@ def send(
     """Arm, gate, fire and settle one wave; returns 0 where everything that was armed was sent or recorded."""
     reach = app.reach()
     try:
-        ready = _arm_until(app, reach, at, overdue, organisation)
-        if not ready:
+        ready, unapproved = _arm_until(app, reach, at, overdue, organisation)
+        if not ready and not unapproved:
             return 0
         if overdue:
             at = app.clock.now() + app.timing.gate_lead(len(ready)) + timedelta(seconds=0.3)
         volley = Volley(reach.transport, [a.shot for a in ready])
         try:
-            return _launch(app, reach, volley, ready, number, at, after_each)
+            return _launch(app, reach, volley, Wave(number, at, ready, unapproved), after_each)
         finally:
             volley.close()
     finally:
         reach.transport.close()
 
 
-def _arm_until(app: App, reach: Reach, at: datetime, overdue: bool, organisation: str) -> list[Armed]:
-    """Arm what is due, again and again what is not ready, until the connections have to be opened."""
-    with app.db.read() as conn:
-        due = {"until": at} if overdue else {"fire_at": at}
-        wave = outbox.find(conn, states=[State.SCHEDULED], organisation=organisation, **due)  # type: ignore[arg-type]  # because the two keywords have one type
-        standing = desk.holds(conn)
-    todo = [d for d in wave if not any(h.covers(d) for h in standing)]
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """What goes together at `at`. `unapproved` were not armed: nothing of them is uploaded; the gate decides."""
+
+    number: str
+    at: datetime
+    ready: Sequence[Armed]
+    unapproved: Sequence[Delivery]
+
+
+def _arm_until(
+    app: App, reach: Reach, at: datetime, overdue: bool, organisation: str
+) -> tuple[list[Armed], list[Delivery]]:
+    """Arm what is due and approved, again and again, until the connections have to be opened."""
     end = at if not overdue else app.clock.now() + app.timing.arm_lead
     armed: list[Armed] = []
-    while todo:
+    while True:
+        todo, unapproved = _to_arm(app, at, overdue, organisation, {a.delivery.id for a in armed})
         ready, not_ready = arm(app.db, reach, todo, (end - timedelta(seconds=0.5)).timestamp())
         armed += ready
-        todo = [d for d, _ in not_ready]
-        again = overdue or app.clock.now() + app.timing.connect_lead + timedelta(seconds=2) >= at
-        if not_ready and again:
+        if overdue or app.clock.now() + app.timing.connect_lead + timedelta(seconds=1.5) >= at:
             _not_ready(app, at, not_ready)
-            break
-        if todo:
-            time.sleep(1.0)
-    return armed
+            return armed, unapproved
+        time.sleep(1.0)
+
+
+def _to_arm(
+    app: App, at: datetime, overdue: bool, organisation: str, done: Collection[str]
+) -> tuple[list[Delivery], list[Delivery]]:
+    """What of the wave is not armed yet and may be: approved, not held, the part before it out."""
+    with app.db.read() as conn:
+        wave = outbox.find(
+            conn,
+            states=[State.SCHEDULED],
+            organisation=organisation,
+            until=at,
+            fire_at=None if overdue else at,
+        )
+        left = [d for d in wave if d.id not in done]
+        known = launch.facts(conn, app.clock, left, app.approvers)
+    shut = {d.id: {g.code for g in gates(d, known)} for d in left}
+    todo = [d for d in left if not shut[d.id] & {"unapproved", "hold", "after", "in_doubt", "attempts", "too_late"}]
+    return todo, [d for d in left if "unapproved" in shut[d.id]]
 
 
 def _not_ready(app: App, at: datetime, refused: Sequence[tuple[Delivery, PublishError]]) -> None:
@@ -119,26 +144,22 @@ def _not_ready(app: App, at: datetime, refused: Sequence[tuple[Delivery, Publish
 
 
 def _launch(
-    app: App,
-    reach: Reach,
-    volley: Volley,
-    ready: Sequence[Armed],
-    number: str,
-    at: datetime,
-    after_each: Callable[[int], None] | None,
+    app: App, reach: Reach, volley: Volley, wave: Wave, after_each: Callable[[int], None] | None
 ) -> int:
-    lead = app.timing.gate_lead(len(ready))
+    at, lead = wave.at, app.timing.gate_lead(len(wave.ready))
     _sleep_until(app, at - app.timing.connect_lead)
     volley.connect((at - lead).timestamp())
-    by_id = {a.delivery.id: a for a in ready}
+    by_id = {a.delivery.id: a for a in wave.ready}
+    armed = {i: a.delivery.content_sha256 for i, a in by_id.items()}
+    armed |= {d.id: d.content_sha256 for d in wave.unapproved}
     for _ in range(LOOKS):
         _sleep_until(app, at - lead)
         passed = launch.gate(
             app.db,
             app.clock,
-            {i: a.delivery.content_sha256 for i, a in by_id.items()},
+            armed,
             app.approvers,
-            sender=lock.sender_name(number),
+            sender=lock.sender_name(wave.number),
             lead=lead,
             reply_within=app.timing.reply_within,
         )
@@ -146,7 +167,7 @@ def _launch(
             return 0
         fired = _fire(app, volley, passed, at, after_each)
         if not fired.held:
-            _settle_all(app, reach, volley, by_id, passed, fired, at)
+            _settle_all(app, reach, volley, by_id, passed, fired)
             return 0
         why = NotSent("stopped", "somebody held or changed something at the last moment; nothing was sent")
         launch.stand_down(app.db, app.clock, passed.attempts, why)
@@ -186,10 +207,8 @@ def _settle_all(
     by_id: Mapping[str, Armed],
     passed: Passed,
     fired: Fired,
-    at: datetime,
 ) -> None:
     """Record outcomes in groups as replies come: a slow platform does not keep others unrecorded."""
-    t0 = at.timestamp()
     inbox: queue.Queue[tuple[str, Reply | PublishError] | None] = queue.Queue()
 
     def read() -> None:
@@ -210,8 +229,10 @@ def _settle_all(
             else:
                 delivery_id, reply = item
                 open_still.discard(delivery_id)
-                sent_us = max(1, int((fired.started.get(delivery_id, t0) - t0) * 1_000_000))
-                waiting.append(Outcome(delivery_id, passed.attempts[delivery_id], _classify(reach, by_id[delivery_id], reply), sent_us))
+                armed = by_id[delivery_id]
+                late = fired.started[delivery_id] - armed.delivery.due.timestamp()
+                result = _classify(reach, armed, reply)
+                waiting.append(Outcome(delivery_id, passed.attempts[delivery_id], result, max(1, int(late * 1e6))))
         except queue.Empty:
             pass
         if done or len(waiting) >= GROUP or (waiting and inbox.empty()):

@@ -51,8 +51,7 @@ class Settings:
     """What the root options say; each command gets it as `ctx.obj`."""
 
     workspace: Path
-    actor: str = ""
-    rehearsal: bool = False
+    mode: str = ""  # "" = what accounts.yaml says; simulation or rehearsal where an option asks for it
 
 
 class Commands(click.Group):
@@ -94,10 +93,12 @@ class Commands(click.Group):
 @click.option(
     "-C", "--workspace", type=click.Path(path_type=Path), default=Path(), help="Folder with accounts.yaml."
 )
+@click.option("--simulation", "mode", flag_value="simulation", help="Use the simulation's database, also where mode is live.")
+@click.option("--rehearsal", "mode", flag_value="rehearsal", help="Look at the last rehearsal.")
 @click.pass_context
-def cli(ctx: click.Context, workspace: Path) -> None:
+def cli(ctx: click.Context, workspace: Path, mode: str | None) -> None:
     """Carry an approved campaign from files to a launch, once per account, on time."""
-    ctx.obj = Settings(workspace=workspace)
+    ctx.obj = Settings(workspace=workspace, mode=mode or "")
 
 
 def main() -> None:

@@ -5,16 +5,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+from scheduler.domain.times import say
 
 
 def show(at: datetime, zone: str = "UTC") -> str:
-    """`Tue 9 Mar 2027 07:00 GMT`; seconds only where there are any. English whatever the locale."""
-    local = at.astimezone(ZoneInfo(zone))
-    seconds = f":{local.second:02d}" if local.second else ""
-    date = f"{_DAYS[local.weekday()]} {local.day} {_MONTHS[local.month - 1]} {local.year}"
-    return f"{date} {local.hour:02d}:{local.minute:02d}{seconds} {local.tzname()}"
+    """`Tue 9 Mar 2027 07:00 GMT` in the zone of that name."""
+    return say(at, ZoneInfo(zone))
 
 
 def show_clock(at: datetime, zone: str = "UTC") -> str:

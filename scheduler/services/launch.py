@@ -172,7 +172,7 @@ def _intend(
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one attempt. `sent_us`: microseconds after the wave's instant of the first byte (0 = none)."""
+    """What became of one attempt. `sent_us`: microseconds after it was due of the first byte (0 = none)."""
 
     delivery_id: str
     attempt_id: str

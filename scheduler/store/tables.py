@@ -5,7 +5,7 @@ Instants are text as `domain.content.instant` writes them: they sort as they rea
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, LargeBinary, text
+from sqlalchemy import BigInteger, Column, Index, LargeBinary, text
 from sqlmodel import Field, SQLModel
 
 
@@ -17,7 +17,8 @@ class Control(SQLModel, table=True):
     mode: str
     stop_epoch: int = 0
     next_seq: int = 1
-    offset_ms: int = 0  # simulation only: how far its clock is ahead of the machine's
+    # Simulation only: how far its clock is ahead of the machine's.
+    offset_ms: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
     opened_at: str
 
 
@@ -87,7 +88,8 @@ class AttemptRow(SQLModel, table=True):
     intent_at: str
     deadline: str
     ended_at: str = ""
-    sent_us: int = 0  # microseconds after the wave's instant at which the first byte was handed over
+    # Microseconds after the delivery's due instant at which its first byte was handed over (0: not sent).
+    sent_us: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
     code: str = ""
     detail: str = ""
     looks: int = 0

@@ -18,7 +18,7 @@ def upgrade() -> None:
     sa.Column('mode', sa.String(), nullable=False),
     sa.Column('stop_epoch', sa.Integer(), nullable=False),
     sa.Column('next_seq', sa.Integer(), nullable=False),
-    sa.Column('offset_ms', sa.Integer(), nullable=False),
+    sa.Column('offset_ms', sa.BigInteger(), nullable=False),
     sa.Column('opened_at', sa.String(), nullable=False),
     sa.PrimaryKeyConstraint('id')
     )
@@ -103,7 +103,7 @@ def upgrade() -> None:
     sa.Column('intent_at', sa.String(), nullable=False),
     sa.Column('deadline', sa.String(), nullable=False),
     sa.Column('ended_at', sa.String(), nullable=False),
-    sa.Column('sent_us', sa.Integer(), nullable=False),
+    sa.Column('sent_us', sa.BigInteger(), nullable=False),
     sa.Column('code', sa.String(), nullable=False),
     sa.Column('detail', sa.String(), nullable=False),
     sa.Column('looks', sa.Integer(), nullable=False),
