@@ -63,7 +63,9 @@ def test_the_key_of_a_deleted_status_finds_nothing(mastodon: Client, entries: Ca
     assert mastodon.get(f"{POST}/{made}").status == 404
 
 
-@pytest.mark.parametrize("text", ["a" * 500, "👨‍👩‍👧" * 500, "https://example.org/" + "a" * 600 + " " + "b" * 476])
+@pytest.mark.parametrize(
+    "text", ["a" * 500, "👨‍👩‍👧" * 500, "https://example.org/" + "a" * 600 + " " + "b" * 476]
+)
 def test_five_hundred_characters_fit(mastodon: Client, text: str) -> None:
     assert publish(mastodon, text).status == 200
 
@@ -110,7 +112,9 @@ def test_a_picture_that_is_processed_is_202_then_206_then_200(mastodon: Client) 
 
 def test_the_alt_text_can_be_corrected_before_posting(mastodon: Client, entries: Callable) -> None:
     made = upload(mastodon, seed_that_is(True), "wrong").body["id"]
-    assert mastodon.send("PUT", f"/api/v1/media/{made}", {"description": "right"}).body["description"] == "right"
+    assert (
+        mastodon.send("PUT", f"/api/v1/media/{made}", {"description": "right"}).body["description"] == "right"
+    )
     publish(mastodon, "Words", media_ids=[made])
     assert entries()[0].media[0][1] == "right"
 
