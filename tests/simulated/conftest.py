@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from simulated.client import Client
 
 from scheduler.publishers.simulated import ledger, process
+from simulated.client import Client
 
 _NUMBERS = itertools.count(1)
 

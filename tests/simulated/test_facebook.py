@@ -5,9 +5,9 @@ from collections.abc import Callable
 from urllib.parse import urlencode
 
 import pytest
-from simulated.client import Client, Reply, png
 
 from scheduler.publishers.simulated import process
+from simulated.client import Client, Reply, png
 
 
 @pytest.fixture

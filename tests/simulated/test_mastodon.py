@@ -4,9 +4,9 @@ import hashlib
 from collections.abc import Callable
 
 import pytest
-from simulated.client import Client, Reply, png
 
 from scheduler.publishers.simulated import process
+from simulated.client import Client, Reply, png
 
 POST = "/api/v1/statuses"
 

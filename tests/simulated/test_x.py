@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from simulated.client import Client, Reply, png
 
 from scheduler.publishers.simulated import process
+from simulated.client import Client, Reply, png
 
 TWEETS = "/2/tweets"
 

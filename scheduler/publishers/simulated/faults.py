@@ -35,7 +35,10 @@ KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One scripted fault. `share` picks accounts by hash; `each` counts per account."""
+    """One scripted fault. `times` -1 is for ever; `share` picks accounts by hash; `each` counts per account.
+
+    Steps: publish, media (an upload), alt (its alt text), poll (is it ready?), look, session, retract.
+    """
 
     fault: str
     platform: str = "*"

@@ -68,8 +68,8 @@ class X:
             ("GET", r"/2/tweets/(\w+)", "look", self.show),
             ("DELETE", r"/2/tweets/(\w+)", "retract", self.delete),
             ("POST", r"/2/media/upload", "media", self.pictures.upload),
-            ("GET", r"/2/media/upload", "media", self.pictures.status),
-            ("POST", r"/2/media/metadata", "media", self.pictures.metadata),
+            ("GET", r"/2/media/upload", "poll", self.pictures.status),
+            ("POST", r"/2/media/metadata", "alt", self.pictures.metadata),
             ("GET", r"/2/users/me", "look", self.me),
             ("GET", r"/2/users/(\w+)/tweets", "look", self.tweets),
         ]
@@ -101,7 +101,7 @@ class X:
             answer = run()
         except Refused as refusal:
             answer = refusal.answer
-        limit = {"publish": 100, "retract": 50, "media": 500}.get(step, 900)
+        limit = {"publish": 100, "retract": 50, "media": 500, "poll": 1000, "alt": 500}.get(step, 900)
         used = self.used[account, step] = self.used.get((account, step), 0) + 1
         return Answer(answer.status, answer.body, self._limits(limit, max(0, limit - used % limit)))
 
