@@ -25,12 +25,14 @@ def draw(board: Board, directory: Directory, now: datetime, *, mode: str, note: 
     from rich.table import Table
     from rich.text import Text
 
-    platforms = list(dict.fromkeys(d.platform for d in board.deliveries))
+    here = {d.platform for d in board.deliveries}
+    platforms = list(dict.fromkeys(a.platform for a in directory.accounts if a.platform in here))
+    platforms += sorted(here - set(platforms))
     grid = Table(box=None, pad_edge=False, header_style="bold", expand=False)
     grid.add_column("organisation", no_wrap=True)
     for platform in platforms:
         grid.add_column(platform, min_width=11, no_wrap=True)
-    for slug, row in _rows(board).items():
+    for slug, row in _rows(board, directory).items():
         organisation = directory.organisations.get(slug)
         cells = [_cell(board, [d for d in row if d.platform == p]) for p in platforms]
         grid.add_row(Text(organisation.name if organisation else slug), *cells)
@@ -44,11 +46,12 @@ def draw(board: Board, directory: Directory, now: datetime, *, mode: str, note: 
     return Group(*lines)
 
 
-def _rows(board: Board) -> dict[str, list[Delivery]]:
-    rows: dict[str, list[Delivery]] = {}
+def _rows(board: Board, directory: Directory) -> dict[str, list[Delivery]]:
+    """Organisations in the order of accounts.yaml."""
+    rows: dict[str, list[Delivery]] = {slug: [] for slug in directory.organisations}
     for d in board.deliveries:
         rows.setdefault(d.organisation, []).append(d)
-    return rows
+    return {slug: row for slug, row in rows.items() if row}
 
 
 def _cell(board: Board, found: list[Delivery]) -> Any:

@@ -112,10 +112,17 @@ class Board:
         sign = SIGNS[d.state]
         if d.state in OUT:
             late = self.lateness_us.get(d.id)
-            return f"{sign} +{late / 1e6:.2f} s" if late is not None else f"{sign} found"
+            return f"{sign} {_late(late)}" if late is not None else f"{sign} found"
         if d.state is State.SCHEDULED and d.attempts:
             return "· again"
         return sign
+
+
+def _late(us: int) -> str:
+    """`+3 ms`, `+1.24 s`, `+43 s` after the planned instant."""
+    if us < 1_000_000:
+        return f"+{us / 1000:.0f} ms"
+    return f"+{us / 1e6:.2f} s" if us < 10_000_000 else f"+{us / 1e6:.0f} s"
 
 
 def board(db: Database, clock: Clock, campaign: str = "", due: datetime | None = None) -> Board | None:

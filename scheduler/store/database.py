@@ -207,3 +207,19 @@ def _postgres(url: str, mode: str) -> Engine:
         said = str(error.orig).splitlines()[0]
         raise StoreError(f"the database cannot be opened: {said}", help="check LAUNCHDAY_DATABASE_URL") from None
     return engine
+
+
+def wipe(url: str, mode: str) -> None:
+    """Forget everything of a rehearsal. Raises StoreError for any other mode."""
+    if mode != "rehearsal":
+        raise StoreError(f"the database of mode '{mode}' is never wiped", help="this is a bug; please report it")
+    if url.startswith("sqlite"):
+        path = make_url(url).database
+        for tail in ("", "-journal", "-wal", "-shm"):
+            if path:
+                Path(path + tail).unlink(missing_ok=True)
+        return
+    engine = _postgres(url, mode)
+    with engine.begin() as conn:
+        conn.execute(text(f"drop schema if exists launchday_{mode} cascade"))
+    engine.dispose()
