@@ -1,7 +1,7 @@
 """Facebook pages (Graph API): no key of ours, and 500s for posts that did go out (finding 5).
 
 Source: meta-specs Page.json @ad2b0b6f; developers.facebook.com pages-api/posts and error-handling;
-platforms.md A4. `account.remote_id` is the page's id.
+platforms.md A4. `account.remote_id` is the page's id; a page's token knows it too.
 """
 
 from __future__ import annotations
@@ -43,15 +43,16 @@ class Facebook:
 
     def prepare(self, outgoing: Outgoing, account: Account, http: Http) -> Prepared:
         """Upload the pictures as unpublished photos with their alt texts."""
-        content = outgoing.content
-        if not re.fullmatch(r"[0-9]+", account.remote_id, re.ASCII):
-            raise Rejected("no_page_id", f"{account.id} needs the id of its page: write it as remote_id")
+        content, url = outgoing.content, replies.base(account, self.server)
         for fault in self.faults(content):
             raise Rejected("rules", fault)
-        handles: dict[str, Any] = {"photos": []}
+        page = account.remote_id or _own_page(http, url)
+        if not re.fullmatch(r"[0-9]+", page, re.ASCII):
+            raise Rejected("no_page_id", f"{account.id} needs the number of its page")
+        handles: dict[str, Any] = {"page": page, "photos": []}
         expires: datetime | None = None
         for media in content.media:
-            photo, until = _upload(http, self._page(account), media, outgoing.read(media))
+            photo, until = _upload(http, f"{url}/{page}", media, outgoing.read(media))
             handles["photos"].append(photo)
             expires = min(until, expires or until)
         return Prepared(content, account, handles, expires)
@@ -65,7 +66,7 @@ class Facebook:
         elif content.link:
             body["link"] = content.link
         headers = (("Content-Type", "application/json"), ("Accept", "application/json"))
-        return Request("POST", f"{self._page(prepared.account)}/feed", headers, json_body(body))
+        return Request("POST", f"{self._page(prepared)}/feed", headers, json_body(body))
 
     def receipt(self, prepared: Prepared, reply: Reply) -> Receipt:
         """200 with the id of the post, `{page}_{post}`."""
@@ -84,7 +85,7 @@ class Facebook:
             "fields": "id,message,created_time",
         }
         for _ in range(_PAGES):
-            asked = replies.get(f"{self._page(prepared.account)}/published_posts", query)
+            asked = replies.get(f"{self._page(prepared)}/published_posts", query)
             reply = replies.looked(http, asked, "the list of posts")
             page = replies.json_object(reply)
             if not replies.ok(reply) or not isinstance(page.get("data"), list):
@@ -111,8 +112,15 @@ class Facebook:
             found.append("Facebook has no threads: write one text for it under `::: facebook`.")
         return tuple(found)
 
-    def _page(self, account: Account) -> str:
-        return f"{replies.base(account, self.server)}/{account.remote_id}"
+    def _page(self, prepared: Prepared) -> str:
+        return f"{replies.base(prepared.account, self.server)}/{prepared.handles['page']}"
+
+
+def _own_page(http: Http, url: str) -> str:
+    """The page that the token belongs to."""
+    return replies.word(
+        replies.asked(http, replies.get(f"{url}/me", {"fields": "id"}), _error, "me").get("id")
+    )
 
 
 def _message(post: dict[str, Any]) -> str:

@@ -31,7 +31,7 @@ def x_weight(text: str) -> int:
 
     Source: docs.x.com fundamentals/counting-characters; twitter-text, configuration version 3.
     """
-    text = unicodedata.normalize("NFC", text).replace("\r\n", "\n")
+    text = unicodedata.normalize("NFC", text)
     spans = {span.start: span.end for span in x_urls(text)}
     emoji = _emoji(text)
     weight = index = 0
@@ -50,11 +50,10 @@ def x_weight(text: str) -> int:
 
 
 def _emoji(text: str) -> dict[int, int]:
-    """Start and end of each emoji. A bare © or ® is a letter, with U+FE0F an emoji."""
+    """Start and end of each emoji."""
     if text.isascii():  # a keycap needs U+20E3, so plain ASCII has none
         return {}
-    found = tables()[1].finditer(text)
-    return {m.start(): m.end() for m in found if m[0] not in ("©", "®")}
+    return {m.start(): m.end() for m in tables()[1].finditer(text)}
 
 
 def mastodon_length(text: str, url: int = _URL) -> int:

@@ -39,6 +39,7 @@ _M_QUERY = rf"[{_TLD_DOT}{_ALNUM}!?*'();:&=+$/%#\[\]\-_.,~|@^{_UCHARS}]"
 _M_QUERY_END = rf"[{_ALNUM}_&=#/\-{_UCHARS}]"
 
 MAX_URL = 4096  # characters of a URL, its domain in punycode; longer ones are not linked
+MAX_LABEL = 63  # characters between two dots of a domain, in punycode
 MAX_SHORT = 40  # characters after https://t.co/
 
 
@@ -98,12 +99,15 @@ def _bare(match: Any) -> list[Span]:
 
 
 def _fits(match: Any, text: str) -> bool:
-    try:
-        domain = text[slice(*match.span("domain"))].encode("idna")
-    except UnicodeError:  # an empty label, or one of more than 63 characters
-        return False
-    extra = len(domain) - len(match["domain"]) + len(match["protocol"] or "https://")
-    return len(match["url"]) + extra <= MAX_URL
+    labels = [_punycode(label) for label in text[slice(*match.span("domain"))].split(".")]
+    domain = sum(labels) + len(labels) - 1
+    extra = domain - len(match["domain"]) + len(match["protocol"] or "https://")
+    return max(labels) <= MAX_LABEL and len(match["url"]) + extra <= MAX_URL
+
+
+def _punycode(label: str) -> int:
+    """How long a label of a domain is in ASCII. No preparation: the platforms' counters do none."""
+    return len(label) if label.isascii() else len("xn--" + label.encode("punycode").decode())
 
 
 def _pattern(protocols: str, path: str, query: str) -> Any:
