@@ -48,7 +48,7 @@ def main() -> int:
     os.ftruncate(lock, 0)
     os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
     (directory / "ready.json").unlink(missing_ok=True)  # of one that was killed
-    words.x_length("")  # loads its tables now: the first post must not wait for them
+    words.x_length("é")  # loads its tables now: the first post must not wait for them
     _raise_limit()
     asyncio.run(serve(directory, script, options.parent_fd))
     return 0

@@ -1,6 +1,6 @@
 """The HTTP/1.1 that all simulated platforms speak: one loop, no thread per connection.
 
-The first byte of a request is stamped in `data_received`, before anything else is done with it, and
+The first byte of a request is stamped in `buffer_updated`, before anything else is done with it, and
 handling waits until the wire is quiet: a burst of a thousand arrivals is stamped before the first of
 them is answered, so that the stamps measure the sender and not this server.
 """
@@ -26,7 +26,8 @@ from scheduler.publishers.simulated.wire import (
 )
 
 QUIET_NS = 1_000_000  # no byte for this long: the burst is over
-PATIENCE_NS = 50_000_000  # but nobody waits longer than this for quiet
+PATIENCE_NS = 100_000_000  # but nobody waits longer than this for quiet
+_INBOX = bytearray(128 * 1024)
 
 
 class Turns:
@@ -62,7 +63,7 @@ class Turns:
             loop.call_soon(self._next)
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """One client: stamps, parses, hands whole requests to `handle`, and writes what it is told."""
 
     def __init__(self, platform: str, turns: Turns, handle: Callable[[Connection, Incoming], None]) -> None:
@@ -83,13 +84,17 @@ class Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> bytearray:
+        """Where the next bytes go: one place for all, as one loop reads them one after another."""
+        return _INBOX
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Stamp, keep, and queue for a turn: nothing else may happen here."""
         now = time.time_ns()
         self.latest_ns = now
         if not self.buffer:
             self.first_ns = now
-        self.buffer += data
+        self.buffer += memoryview(_INBOX)[:nbytes]
         self.turns.ask(self, now)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import html
+import unicodedata
+from functools import lru_cache
 
 import regex  # type: ignore[import-untyped, unused-ignore]  # it has no stubs
 
@@ -13,6 +15,7 @@ LINK = regex.compile(
 )
 _TAIL = ".,;:!?'\")]}»”’"
 _MENTION = regex.compile(r"(?<![\w/])@(\w[\w.-]*)@((?:[\w-]+\.)+\w+)")
+_HOST = regex.compile(r"[A-Za-z0-9_-]\.[A-Za-z]")
 _GRAPHEME = regex.compile(r"\X")
 
 
@@ -49,8 +52,11 @@ def mastodon_length(text: str) -> int:
     return graphemes(_MENTION.sub(r"@\1", "".join(out)))
 
 
+@lru_cache(4096)
 def x_length(text: str) -> int:
-    """X's weighted count."""
+    """X's weighted count. ASCII without anything like a host counts one each, and needs no parser."""
+    if text.isascii() and not _HOST.search(text):
+        return len(text)
     from twitter_text import parse_tweet
 
     return int(parse_tweet(text).weightedLength)
@@ -58,6 +64,4 @@ def x_length(text: str) -> int:
 
 def same_words(text: str) -> str:
     """Words for comparison: HTML entities read, white space folded, NFC."""
-    import unicodedata
-
     return " ".join(unicodedata.normalize("NFC", html.unescape(text)).split())
