@@ -26,6 +26,7 @@ from scheduler.transport.wire import Origin, serialise
 _PEEK = 0.015  # seconds before `at`: which connections have died
 _LOOK = 0.005  # seconds before `at`: the last look
 _SPIN = 0.002  # seconds before `at`: no more sleeping, the kernel wakes us too late
+_STALE = 0.25  # seconds that a last look is good for
 _NAP = 0.25  # seconds at most in one sleep, so that a stepped clock is noticed
 
 
@@ -202,13 +203,16 @@ class Volley:
         failed: dict[str, NotSent] = {}
         # Everything a write needs is looked up now: the loop below is what T0 waits for.
         ready = [(i, e, e.sock.send, e.data[:FIRST_PIECE], len(e.data)) for i, e in burst.items()]
-        _sleep_until(at - _SPIN, now)
-        while now() < at:
-            pass
+        stale = time.monotonic() + _STALE
+        while (left := at - now()) > 0:
+            if left > _SPIN:
+                time.sleep(min(left - _SPIN, _LOOK))
+            if time.monotonic() > stale:  # set back: by the time T0 comes, the last look is an old one
+                return {}, {}, {i: _stepped() for i in burst}
         for shot_id, exchange, send, piece, whole in ready:
             begun = now()
             if begun < at:  # the clock was set back in the middle of the burst
-                failed[shot_id] = NotSent("clock_stepped", "the clock went back over T0 during the volley")
+                failed[shot_id] = _stepped()
                 continue
             try:
                 sent = exchange.sent = send(piece)
@@ -281,6 +285,10 @@ def _pinned(shot: Shot) -> Origin:
     if origin != home:
         raise NotSent("foreign_host", f"{origin} is not {home}, where the token belongs")
     return origin
+
+
+def _stepped() -> NotSent:
+    return NotSent("clock_stepped", "the clock went back over T0 after the last look")
 
 
 def _sleep_until(instant: float, now: Callable[[], float]) -> None:

@@ -151,6 +151,22 @@ def test_a_clock_set_back_over_t0_in_the_burst_stops_the_rest(start: Start, serv
     assert {i: e.code for i, e in fired.not_sent.items()} == {"b": "clock_stepped", "c": "clock_stepped"}
 
 
+def test_a_clock_set_back_after_the_last_look_sends_nothing_on_an_old_look(
+    start: Start, serve: Serve
+) -> None:
+    server = serve(answering(ok()))
+    volley = start([shot(i, server.url) for i in "ab"])
+    back = [0.0]
+
+    def look() -> bool:
+        back[0] = 3600.0
+        return True
+
+    fired = volley.fire("ab", time.time() + 0.05, now=lambda: time.time() - back[0], last_look=look)
+    assert fired.started == {}
+    assert {i: e.code for i, e in fired.not_sent.items()} == {"a": "clock_stepped", "b": "clock_stepped"}
+
+
 def test_only_the_ids_asked_for_are_fired(start: Start, serve: Serve) -> None:
     server = serve(answering(ok()))
     volley = start([shot("a", server.url), shot("b", server.url)])
