@@ -15,21 +15,19 @@ from scheduler.domain.content import instant
 from scheduler.files.hidden import show
 from scheduler.services.preview import Preview
 
-COLUMNS = tuple(
-    [
-        "delivery",
-        "when",
-        "used",
-        "limit",
-        "text",
-        "link",
-        "pictures",
-        "alt",
-        "figures",
-        "source",
-        "as_at",
-        "needs",
-    ]
+COLUMNS = (
+    "delivery",
+    "when",
+    "used",
+    "limit",
+    "text",
+    "link",
+    "pictures",
+    "alt",
+    "figures",
+    "source",
+    "as_at",
+    "needs",
 )
 _NAMES = {"linkedin": "LinkedIn", "whatsapp": "WhatsApp", "tiktok": "TikTok"}
 

@@ -186,7 +186,7 @@ class _Reader:
     def value(self, node: Node, wanted: Field, key: Scalar) -> Value | None:
         if isinstance(node, Scalar) and _nothing(node) and not wanted.empty:
             help = f"write {wanted.kind.value} after the ':'"
-            if "#" in self.file.line(node.line):
+            if "#" in self.file.line(key.line):
                 help += "; text that begins with '#' needs quotes"
             self.add("E118", f"'{key.value}' has no value", help, key)
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
 import os
 import re
@@ -89,23 +90,32 @@ class SourceFile:
         return Problem(code, message, self.at(line, col), help, text, max(1, min(length, room)), severity)
 
 
-_REFERENCE = r"(?:env:|file:|keyring:|cred:)"
-_SECRET_FIELD = re.compile(
-    rf"(?i)(?P<key>['\"]?[\w-]*(?:to?k\w{{0,2}}n|secret|passw|api_?key|bearer|access|auth)[\w-]*['\"]?\s*:\s*)"
-    rf"(?P<value>(?!['\"]?{_REFERENCE})(?:\"[^\"]*\"?|'[^']*'?|[^\s,}}]+))"
-)
+_KEY = re.compile(r"(?<![\w\"'])[\"']?(?P<key>[\w-]+)[\"']?\s*:(?=\s)\s*")
+_REFERENCE = re.compile(r"(?P<q>[\"']?)(?:env|file|keyring|cred):[^\s\"',}]+(?P=q)\s*(?=[,}]|#|$)")
+_SECRETIVE = ("token", "secret", "password", "passwd", "api_key", "access", "auth", "bearer")
 _LONG_WORD = re.compile(r"(?<![\w:/.@-])(?=[\w~+/=.-]*[0-9])(?=[\w~+/=.-]*[A-Za-z])[\w~+/=.-]{16,}")
+_BARE_WORD = re.compile(r"^\s+[^\s:#,\[\]{}-][^\s:]{7,}$")
 _USERINFO = re.compile(r"(?<=://)[^/@\s\"']+(?=@)")
 
 
 def mask(line: str) -> str:
-    """The line with everything that could be a secret starred out, at the same width."""
+    """The line with everything that could be a secret starred out, at the same width.
 
-    def stars(found: re.Match[str]) -> str:
-        return "*" * len(found.group())
+    It would rather hide too much: whatever follows a name like `token` and is not a whole reference.
+    """
+    for found in _KEY.finditer(line):
+        if _secretive(found["key"]) and not _REFERENCE.match(line, found.end()):
+            line = line[: found.end()] + "*" * (len(line) - found.end())
+            break
+    for pattern in (_USERINFO, _LONG_WORD, _BARE_WORD):
+        line = pattern.sub(lambda m: "*" * len(m.group()), line)
+    return line
 
-    line = _SECRET_FIELD.sub(lambda m: m["key"] + "*" * len(m["value"]), line)
-    return _LONG_WORD.sub(stars, _USERINFO.sub(stars, line))
+
+def _secretive(key: str) -> bool:
+    key = key.lower()
+    known = any(word in key for word in _SECRETIVE)
+    return known or bool(difflib.get_close_matches(key, _SECRETIVE, n=1, cutoff=0.7))
 
 
 def read_source(root: Path, path: str, found: Findings, *, secret: bool = False) -> SourceFile | None:
@@ -137,21 +147,28 @@ def read_regular(path: Path, cap: int, *, follow: bool = True) -> bytes:
         raise Unreadable("E100", "does not exist", "make the file, or look for a slip in its name") from None
     except OSError as error:
         raise _unreadable(error) from None
-    with os.fdopen(handle, "rb") as stream:
-        found = os.fstat(stream.fileno())
+    try:
+        found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode):
             kind = "folder" if stat.S_ISDIR(found.st_mode) else "device or pipe"
             raise Unreadable("E102", f"is a {kind}, not a file", "move it away and put the file in its place")
         if found.st_size > cap:
-            raise Unreadable(
-                "E112",
-                f"is {found.st_size / 1e6:.1f} MB; at most {cap / 1e6:g} MB are read",
-                "is it the right file? make it smaller",
-            )
-        try:
-            return stream.read(cap)
-        except OSError as error:
-            raise _unreadable(error) from None
+            size = f"is {found.st_size / 1e6:.1f} MB; at most {cap / 1e6:g} MB are read"
+            raise Unreadable("E112", size, "is it the right file? make it smaller")
+        return _read(handle, cap)
+    except OSError as error:
+        raise _unreadable(error) from None
+    finally:
+        os.close(handle)
+
+
+def _read(handle: int, cap: int) -> bytes:
+    """Everything up to the cap; a file that grew meanwhile is cut there and fails later."""
+    parts = []
+    while cap > 0 and (part := os.read(handle, min(cap, 1 << 20))):
+        parts.append(part)
+        cap -= len(part)
+    return b"".join(parts)
 
 
 def _unreadable(error: OSError) -> Unreadable:

@@ -104,6 +104,8 @@ _RESERVED = re.compile(r"found character (?:'(.)'|\"(.)\") that cannot start any
 class _Reader:
     def __init__(self, file: SourceFile, found: Findings, offset: int) -> None:
         self.file, self.found, self.offset = file, found, offset
+        # Where the last quoted text over several lines began: usually its end was forgotten.
+        self.long_quote: Any = None
 
     def document(self, text: str) -> Node | None:
         events = iter(YAML(typ="safe", pure=True).parse(text))
@@ -159,6 +161,8 @@ class _Reader:
         end = event.end_mark
         one_line = end.line == event.start_mark.line
         length = max(1, end.column - event.start_mark.column) if one_line else 10_000
+        if event.style in ("'", '"') and not one_line:
+            self.long_quote = event.start_mark
         plain = event.style is None
         inner = col if plain or event.style in "|>" else col + 1
         node = Scalar(event.value, plain, line, col, length, inner)
@@ -208,9 +212,12 @@ class _Reader:
         elif error.context_mark is not None and ("stream" in what or "expected ','" in what):
             opened = error.context_mark
             quoted = "quoted" in (error.context or "")
-            message = "a quoted text is never closed" if quoted else _BRACKET
+            message = _QUOTED if quoted else _BRACKET
             help = "close it; text that holds '#', ': ' or '{{' needs quotes"
             self.problem("E101", message, help, opened.line, opened.column)
+        elif self.long_quote is not None and "found '<" in what:
+            opened = self.long_quote
+            self.problem("E101", _QUOTED, "close the quote where the text ends", opened.line, opened.column)
         else:
             message, help = _FRIENDLY.get(what, (f"not YAML: {what}", _HELP))
             self.problem("E101", message, help, line, column)
@@ -224,6 +231,7 @@ class _Reader:
         self.problem("E106", message, _QUOTE + example, line, column, length=len(text))
 
 
+_QUOTED = "a quoted text is never closed"
 _BRACKET = "a bracket is not closed, or holds text that needs quotes"
 _FRIENDLY = {
     "mapping values are not allowed here": (
