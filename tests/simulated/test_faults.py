@@ -344,3 +344,26 @@ def test_a_client_that_resets_harms_nobody(mastodon: Client, entries: Entries) -
     wire.close()
     assert mastodon.post("/api/v1/statuses", {"status": "Fine"}).status == 200
     assert len(entries()) == 1
+
+
+def test_a_naive_sender_makes_duplicates_on_launch_day_and_the_ledger_counts_them(
+    sim: process.Running, faults: Callable
+) -> None:
+    # The positive control: "try again on any error" must show, or the figure `duplicates 0` proves nothing.
+    faults(*PRESETS["launch-day"])
+    orgs = [f"naive-{n}" for n in range(7)]
+    for org, (platform, name, path) in itertools.product(
+        orgs, (("mastodon", "status", "/api/v1/statuses"), ("facebook", "message", "/{page}/feed"))
+    ):
+        client = Client(sim.servers[platform], f"sim:{org}/{platform}")
+        where = path.format(page=5000 + orgs.index(org))
+        for _ in range(10):
+            try:
+                if client.post(where, {name: "The launch"}).status == 200:
+                    break
+            except OSError:
+                continue
+    made = [e for e in ledger.read(sim.directory) if e.account.startswith("naive-")]
+    doubled = {group[0].platform for group in ledger.duplicates(made)}
+    assert {e.account for e in made} == {f"{org}/{p}" for org in orgs for p in ("mastodon", "facebook")}
+    assert doubled == {"mastodon", "facebook"}

@@ -87,6 +87,11 @@ def test_what_the_schema_does_not_have_is_refused(x: Client, entries: Callable, 
     assert entries() == []
 
 
+def test_one_cashtag_at_most(x: Client) -> None:
+    assert publish(x, "Costs $5 and $10, see $ABC").status == 201
+    assert publish(x, "See $ABC and $XYZ").status == 400
+
+
 def test_nothing_is_not_a_post(x: Client) -> None:
     assert publish(x, " ").status == 400
     assert x.send("POST", TWEETS, b"text=hello", "application/x-www-form-urlencoded").status == 400

@@ -208,7 +208,8 @@ class Visit:
         answer = self.run() if rule.done else None
         self.note(0, rule.fault)
         if rule.seconds <= 0:
-            return  # for ever: until the client gives up
+            self.connection.silent = True  # for ever: until the client gives up
+            return
         loop = asyncio.get_running_loop()
         if answer is None:
             loop.call_later(rule.seconds, self.connection.drop)

@@ -39,8 +39,8 @@ class Turns:
         self.running = False
 
     def ask(self, connection: Connection, now_ns: int) -> None:
-        """Remember that this connection has bytes to look at."""
-        self.last_ns = now_ns
+        """Remember that this connection has bytes to look at, the latest of which came at `now_ns`."""
+        self.last_ns = max(self.last_ns, now_ns)
         self.waiting.append((now_ns, connection))
         if not self.running:
             self.running = True
@@ -78,6 +78,8 @@ class Connection(asyncio.BufferedProtocol):
         self.continued = False
         self.head_only = False
         self.last = False
+        self.no_more = False  # the client has closed its half
+        self.silent = False  # this client will never be answered
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport; small replies must not wait for Nagle."""
@@ -98,13 +100,21 @@ class Connection(asyncio.BufferedProtocol):
         self.turns.ask(self, now)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Whatever would still be written has nowhere to go."""
+        """Nothing can be written any more; a whole request that arrived is done all the same.
+
+        A sender that is killed after its last byte must find its posts on the platform, as it would on a
+        real one.
+        """
         self.transport = None
-        self.buffer.clear()
+
+    def eof_received(self) -> bool:
+        """The client sends no more: what it sent is still answered, unless nobody ever will."""
+        self.no_more = True
+        return not self.silent and (self.busy or bool(self.buffer))
 
     def advance(self) -> None:
         """Read one request from the buffer, if it is whole, and hand it on."""
-        if self.busy or self.transport is None:
+        if self.busy:
             return
         try:
             incoming = self._parse()
@@ -115,6 +125,8 @@ class Connection(asyncio.BufferedProtocol):
         if incoming is not None:
             self.busy = True
             self.handle(self, incoming)
+        elif self.no_more:
+            self.drop()
 
     def _parse(self) -> Incoming | None:
         while self.buffer[:2] == b"\r\n":
@@ -165,8 +177,8 @@ class Connection(asyncio.BufferedProtocol):
         self.busy = False
         if self.last:
             self.drop()
-        elif self.buffer:
-            self.turns.ask(self, time.time_ns())
+        elif self.buffer or self.no_more:
+            self.turns.ask(self, self.turns.last_ns)
 
     def answer(self, answer: Answer) -> None:
         """Write the whole reply and take the next request."""

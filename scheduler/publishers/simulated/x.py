@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -15,6 +16,7 @@ from scheduler.publishers.simulated.x_forms import body_of, invalid, schema
 from scheduler.publishers.simulated.x_media import EPOCH_MS, MEDIA_LIFE_S, NAME, Pictures
 
 MAX_WEIGHT, MAX_MEDIA = 280, 4
+CASHTAG = re.compile(r"(?<!\S)\$[A-Za-z]{1,6}(?:[._][A-Za-z]{1,2})?\b")
 NO_SCOPE = "Your client app is not configured with the appropriate oauth1 app permissions for this endpoint."
 DAY_NS = 86400 * 10**9
 # POST /2/tweets: member → its type; anything else is refused (additionalProperties: false).
@@ -138,6 +140,8 @@ class X:
                 " https://github.com/twitter/twitter-text.",
                 text=text,
             )
+        if len(CASHTAG.findall(text)) > 1:  # since 2026; the form of the refusal is not documented
+            raise invalid("A Tweet may contain at most one cashtag.", text=text)
         parent = self._parent(reply)
         self._new(account, text)
         ids = [upload.id for upload in uploads]
