@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -100,7 +100,11 @@ def read_directory(root: Path) -> Directory:
 
 
 def open_app(
-    root: Path, mode: Mode | None = None, *, environ: Mapping[str, str] | None = None, clock: Clock | None = None
+    root: Path,
+    mode: Mode | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    clock: Clock | None = None,
 ) -> App:
     """Open the workspace's database for `mode` (None: what accounts.yaml says) and join the parts.
 
@@ -113,7 +117,7 @@ def open_app(
     _keep_out_of_git(root / ".launchday")
     clock = clock or Clock()
     url = database_url(folder, chosen, environ)
-    with lock.Lock(folder / "open.lock", "the database is being opened") if _is_new(url) else suppress():
+    with lock.Lock(folder / "open.lock", "the database is being opened") if _is_new(url) else nullcontext():
         db = open_database(url, chosen, clock.wall())
     clock.follow(db)
     timing = LIVE if chosen == "live" else SIMULATION

@@ -27,7 +27,7 @@ from scheduler.app import App
 from scheduler.domain.content import instant
 from scheduler.domain.delivery import OUT, Delivery, State
 from scheduler.publishers.simulated import process as platforms
-from scheduler.services import launch
+from scheduler.services.windows import close_windows
 from scheduler.store import desk, lock, outbox
 
 TICK = 1  # seconds
@@ -57,7 +57,7 @@ class Daemon:
             pid_files = self._announce()
             waker = self._waker()
             try:
-                with _signals(self._stopping):
+                with _Signals(self._stopping):
                     self._start_platforms()
                     waker.start()
                     self.tick()
@@ -95,7 +95,7 @@ class Daemon:
             self._reap()
             self.app.clock.follow(self.app.db)
             self._beat()
-            for one in launch.close_windows(self.app.db, self.app.clock):
+            for one in close_windows(self.app.db, self.app.clock):
                 self.say(f"missed      {one.name}: its window closed")
             self._start_senders()
             self._start_reconciling()
@@ -123,16 +123,16 @@ class Daemon:
     def _due(self, until: datetime) -> list[Delivery]:
         """What could go by `until`: not held, and not waiting for the part before it."""
         with self.app.db.read() as conn:
-            waiting = outbox.find(
-                conn, states=[State.SCHEDULED], until=until, organisation=self.organisation
-            )
+            waiting = outbox.find(conn, states=[State.SCHEDULED], until=until, organisation=self.organisation)
             if not waiting:
                 return []
             standing = desk.holds(conn)
             parents = outbox.find(conn, ids=list({d.after for d in waiting if d.after}))
         out = {d.id for d in parents if d.state in OUT}
         return [
-            d for d in waiting if not (d.after and d.after not in out) and not any(h.covers(d) for h in standing)
+            d
+            for d in waiting
+            if not (d.after and d.after not in out) and not any(h.covers(d) for h in standing)
         ]
 
     def _start_reconciling(self) -> None:
@@ -167,7 +167,9 @@ class Daemon:
                 continue
             del self._children[name]
             if code != 0:
-                self.say(f"trouble     the process for '{name}' ended with {code}; what it left is being looked for")
+                self.say(
+                    f"trouble     the process for '{name}' ended with {code}; what it left is being looked for"
+                )
 
     def _wait_for_senders(self) -> None:
         """A wave that has begun is finished; what is only being looked for can wait for the next start."""
@@ -206,7 +208,12 @@ class Daemon:
 
     def _beat(self, *, stopped: bool = False) -> None:
         """Say that we live, for status and doctor."""
-        said = {"pid": os.getpid(), "at": instant(datetime.now(UTC)), "stopped": stopped, "org": self.organisation}
+        said = {
+            "pid": os.getpid(),
+            "at": instant(datetime.now(UTC)),
+            "stopped": stopped,
+            "org": self.organisation,
+        }
         path = self.app.folder / "daemon.json"
         with suppress(OSError):  # a full disk must not end the daemon; status then says it is stale
             new = path.with_suffix(".new")
@@ -214,14 +221,14 @@ class Daemon:
             new.replace(path)
 
 
-class _signals:
+class _Signals:
     """SIGTERM and SIGINT set the event; what was set before is put back."""
 
     def __init__(self, stopping: threading.Event) -> None:
         self._stopping = stopping
         self.interrupted = False
 
-    def __enter__(self) -> _signals:
+    def __enter__(self) -> _Signals:
         def stop(number: int, _frame: object) -> None:
             self.interrupted = number == signal.SIGINT
             self._stopping.set()

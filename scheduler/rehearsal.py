@@ -130,12 +130,15 @@ class Rehearsal:
                 time.sleep(0.1)
             if daemon.poll() is None:
                 raise DeliveriesFailed(
-                    "the crash did not come: nothing of the launch wave was sent", help="launchday rehearse without --crash"
+                    "the crash did not come: nothing of the launch wave was sent",
+                    help="launchday rehearse without --crash",
                 )
         found = [d for d in _all(app) if d.due == self.t0]
         doubt = sum(d.state in IN_DOUBT for d in found)
         out = sum(d.state in OUT for d in found)
-        self.say(f"CRASH. Daemon and sender were killed (SIGKILL) after {after} of {len(found)} requests were begun.")
+        self.say(
+            f"CRASH. Daemon and sender were killed (SIGKILL) after {after} of {len(found)} requests were begun."
+        )
         self.say(f"  {out} published   {doubt} in doubt (their intent was on disk). Starting again.")
         return doubt
 
@@ -209,7 +212,9 @@ def _approvers(directory: Directory, waiting: Sequence[Delivery]) -> list[tuple[
         taken: set[str] = set()
         for need in d.needs:
             organisation = need.partition(":")[2]
-            person = next((p.slug for p in directory.people_of(organisation, "approver") if p.slug not in taken), None)
+            person = next(
+                (p.slug for p in directory.people_of(organisation, "approver") if p.slug not in taken), None
+            )
             if person is None:
                 raise ApprovalError(
                     f"{d.name} needs an approver of '{organisation}', and accounts.yaml has too few",

@@ -24,10 +24,11 @@ from scheduler.domain.gates import gates
 from scheduler.domain.publisher import Receipt, Reply
 from scheduler.errors import LaunchdayError, NotSent, OutcomeUnknown, PublishError
 from scheduler.evidence.entry import ulid
-from scheduler.services import launch, reconcile
+from scheduler.services import reconcile
 from scheduler.services.arm import Armed, Reach, arm
-from scheduler.services.hold import whole_second
-from scheduler.services.launch import Outcome, Passed
+from scheduler.services.events import whole_second
+from scheduler.services.gate import Passed, facts, gate, not_ready, stand_down
+from scheduler.services.settle import Outcome, never_answered, settle
 from scheduler.store import desk, lock, outbox
 from scheduler.transport.volley import Fired, Volley
 
@@ -43,9 +44,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--mode", required=True)
     parser.add_argument("--at", type=parse_instant)
-    parser.add_argument("--overdue", action="store_true", help="everything due until --at, as soon as it is ready")
+    parser.add_argument(
+        "--overdue", action="store_true", help="everything due until --at, as soon as it is ready"
+    )
     parser.add_argument("--org", default="")
-    parser.add_argument("--crash-after", type=int, default=0, help="simulations: kill this process and its parent")
+    parser.add_argument(
+        "--crash-after", type=int, default=0, help="simulations: kill this process and its parent"
+    )
     asked = parser.parse_args(argv)
     try:
         app = open_app(asked.root, asked.mode)
@@ -54,7 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             if asked.job == "reconcile":
                 return look_for_all(app, asked.org)
             crash = crasher(asked.crash_after) if asked.crash_after and app.mode != "live" else None
-            return send(app, number, asked.at, overdue=asked.overdue, organisation=asked.org, after_each=crash)
+            return send(
+                app, number, asked.at, overdue=asked.overdue, organisation=asked.org, after_each=crash
+            )
     except LaunchdayError as error:
         print(f"{error.message} ({error.help})" if error.help else error.message, file=sys.stderr)  # noqa: T201 - because this is its talk
         return error.exit_code
@@ -104,10 +111,10 @@ def _arm_until(
     armed: list[Armed] = []
     while True:
         todo, unapproved = _to_arm(app, at, overdue, organisation, {a.delivery.id for a in armed})
-        ready, not_ready = arm(app.db, reach, todo, (end - timedelta(seconds=0.5)).timestamp())
+        ready, refused = arm(app.db, reach, todo, (end - timedelta(seconds=0.5)).timestamp())
         armed += ready
         if overdue or app.clock.now() + app.timing.connect_lead + timedelta(seconds=1.5) >= at:
-            _not_ready(app, at, not_ready)
+            _not_ready(app, at, refused)
             return armed, unapproved
         time.sleep(1.0)
 
@@ -125,9 +132,13 @@ def _to_arm(
             fire_at=None if overdue else at,
         )
         left = [d for d in wave if d.id not in done]
-        known = launch.facts(conn, app.clock, left, app.approvers)
+        known = facts(conn, app.clock, left, app.approvers)
     shut = {d.id: {g.code for g in gates(d, known)} for d in left}
-    todo = [d for d in left if not shut[d.id] & {"unapproved", "hold", "after", "in_doubt", "attempts", "too_late"}]
+    todo = [
+        d
+        for d in left
+        if not shut[d.id] & {"unapproved", "hold", "after", "in_doubt", "attempts", "too_late"}
+    ]
     return todo, [d for d in left if "unapproved" in shut[d.id]]
 
 
@@ -140,7 +151,7 @@ def _not_ready(app: App, at: datetime, refused: Sequence[tuple[Delivery, Publish
         for one, error in refused:
             if one.id in fresh:
                 reason = f"not ready: {error.code}" + (f": {error.detail}" if error.detail else "")
-                launch.not_ready(conn, now, fresh[one.id], error, again, reason)
+                not_ready(conn, now, fresh[one.id], error, again, reason)
 
 
 def _launch(
@@ -154,7 +165,7 @@ def _launch(
     armed |= {d.id: d.content_sha256 for d in wave.unapproved}
     for _ in range(LOOKS):
         _sleep_until(app, at - lead)
-        passed = launch.gate(
+        passed = gate(
             app.db,
             app.clock,
             armed,
@@ -170,7 +181,7 @@ def _launch(
             _settle_all(app, reach, volley, by_id, passed, fired)
             return 0
         why = NotSent("stopped", "somebody held or changed something at the last moment; nothing was sent")
-        launch.stand_down(app.db, app.clock, passed.attempts, why)
+        stand_down(app.db, app.clock, passed.attempts, why)
         # A stop that was for others must cost this wave no more than a moment: ask the gate again.
         at = max(at, app.clock.now() + lead)
     return 0
@@ -232,13 +243,15 @@ def _settle_all(
                 armed = by_id[delivery_id]
                 late = fired.started[delivery_id] - armed.delivery.due.timestamp()
                 result = _classify(reach, armed, reply)
-                waiting.append(Outcome(delivery_id, passed.attempts[delivery_id], result, max(1, int(late * 1e6))))
+                waiting.append(
+                    Outcome(delivery_id, passed.attempts[delivery_id], result, max(1, int(late * 1e6)))
+                )
         except queue.Empty:
             pass
         if done or len(waiting) >= GROUP or (waiting and inbox.empty()):
-            launch.settle(app.db, app.clock, waiting)
+            settle(app.db, app.clock, waiting)
             waiting = []
-    launch.settle(app.db, app.clock, [Outcome(i, passed.attempts[i], launch.never_answered()) for i in open_still])
+    settle(app.db, app.clock, [Outcome(i, passed.attempts[i], never_answered()) for i in open_still])
 
 
 def _classify(reach: Reach, armed: Armed, reply: Reply | PublishError) -> Receipt | PublishError:
@@ -263,7 +276,9 @@ def look_for_all(app: App, organisation: str) -> int:
             for one in reconcile.reconcile(app.db, app.clock, reach, app.timing, app.is_dead, organisation):
                 print(f"recovery    {one.delivery.name}    {one.said}", flush=True)  # noqa: T201 - because this is its data
             with app.db.read() as conn:
-                if not outbox.find(conn, states=[State.UNCONFIRMED, State.PUBLISHING], organisation=organisation):
+                if not outbox.find(
+                    conn, states=[State.UNCONFIRMED, State.PUBLISHING], organisation=organisation
+                ):
                     return 0
             time.sleep(app.timing.look_every.total_seconds())
     finally:

@@ -90,7 +90,8 @@ def summary(board: Board) -> str:
 def tsv(board: Board) -> list[list[str]]:
     """One complete row for each delivery."""
     return [
-        [d.name, d.organisation, d.platform, str(d.state), board.cell(d), d.url, d.reason] for d in board.deliveries
+        [d.name, d.organisation, d.platform, str(d.state), board.cell(d), d.url, d.reason]
+        for d in board.deliveries
     ]
 
 

@@ -51,7 +51,8 @@ def approve(
         ]
         if not wanted:
             raise ApprovalError(
-                "nothing that waits is yours to approve", help="launchday list shows what waits and whom it needs"
+                "nothing that waits is yours to approve",
+                help="launchday list shows what waits and whom it needs",
             )
         done = give(app.db, app.clock, app.directory, who, wanted, note)
         if as_json:
@@ -117,7 +118,9 @@ def reject(
         wanted = session.chosen(app, deliveries, campaign, org, platform, post)
         done = refuse(app.db, app.clock, app.directory, who, wanted, note)
         if as_json:
-            show.document("reject", items=[{"delivery": d.name, "content_sha256": d.content_sha256} for d in done])
+            show.document(
+                "reject", items=[{"delivery": d.name, "content_sha256": d.content_sha256} for d in done]
+            )
         show.say(f"Rejected {len(done)} deliveries. Next: change the words, then launchday queue")
     return 0
 
@@ -125,7 +128,9 @@ def reject(
 def _named(*narrowing: object) -> None:
     """Nothing is rejected or cancelled by forgetting to say what."""
     if not any(narrowing):
-        raise UsageError("say which deliveries", help="name them, or give --post, --org, --platform or --campaign")
+        raise UsageError(
+            "say which deliveries", help="name them, or give --post, --org, --platform or --campaign"
+        )
 
 
 SCOPES = ("--all", "--campaign", "--org", "--platform", "--account", "--post")
@@ -134,7 +139,9 @@ SCOPES = ("--all", "--campaign", "--org", "--platform", "--account", "--post")
 def _scope(everything: bool, **named: str) -> str:
     given = [f"{kind}:{name}" for kind, name in named.items() if name]
     if everything + len(given) != 1:
-        raise UsageError("say what, with exactly one of " + ", ".join(SCOPES), help="for example: launchday hold --all")
+        raise UsageError(
+            "say what, with exactly one of " + ", ".join(SCOPES), help="for example: launchday hold --all"
+        )
     return "all" if everything else given[0]
 
 
@@ -204,11 +211,15 @@ def hold(
                 in_doubt=[d.name for d in doubt],
             )
             return 0
-        click.echo(f"Held {len(waiting)} that waited ({scope}). Already out: {len(out)}. In doubt: {len(doubt)}.")
+        click.echo(
+            f"Held {len(waiting)} that waited ({scope}). Already out: {len(out)}. In doubt: {len(doubt)}."
+        )
         for name, found in (("already out", out), ("in doubt", doubt)):
             for d in found[-40:]:
                 show.say(f"  {name}: {d.name}  {d.url}")
-        show.say(f"Nothing of it goes out until: launchday release {'--all' if scope == 'all' else _flag(scope)}")
+        show.say(
+            f"Nothing of it goes out until: launchday release {'--all' if scope == 'all' else _flag(scope)}"
+        )
     return 0
 
 
@@ -255,12 +266,17 @@ def release(
         if not show.confirm(f"Release {scope}?", yes=yes):
             return 0
         soon = app.timing.soon + app.timing.arm_lead
-        done = [end(app.db, app.clock, who, one, note, resume=resume, soon=soon) for one in _scopes(app, scope)]
+        done = [
+            end(app.db, app.clock, who, one, note, resume=resume, soon=soon) for one in _scopes(app, scope)
+        ]
         missed = [d.name for r in done for d in r.missed]
         resumed = [d.name for r in done for d in r.resumed]
         if as_json:
             show.document(
-                "release", items=[{"scope": h.scope} for r in done for h in r.holds], missed=missed, resumed=resumed
+                "release",
+                items=[{"scope": h.scope} for r in done for h in r.holds],
+                missed=missed,
+                resumed=resumed,
             )
         show.say(f"Released {scope}. {len(missed)} were due meanwhile and are missed; {len(resumed)} go now.")
         if missed:

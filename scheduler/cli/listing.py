@@ -55,7 +55,9 @@ def list_(
             rows = [item(s, app.directory) for s in standings(conn, app.clock, wanted, app.approvers)]
         show.items("list", rows, COLUMNS, as_json=as_json, mode=app.mode)
         if not rows and not as_json:
-            show.say("Nothing is queued. Next: launchday plan" if not found else "None of them is in that state.")
+            show.say(
+                "Nothing is queued. Next: launchday plan" if not found else "None of them is in that state."
+            )
     return 0
 
 
@@ -93,7 +95,16 @@ def show_(ctx: click.Context, delivery: str, campaign: str, as_json: bool) -> in
         if as_json:
             show.document("show", item=row)
             return 0
-        for name in ("delivery", "state", "due_shown", "account", "url", "reason", "author", "content_sha256"):
+        for name in (
+            "delivery",
+            "state",
+            "due_shown",
+            "account",
+            "url",
+            "reason",
+            "author",
+            "content_sha256",
+        ):
             if row[name]:
                 click.echo(f"{name:15} {show.visible(str(row[name]))}")
         click.echo("\n" + show.visible(one.content.text) + "\n")
@@ -105,7 +116,9 @@ def show_(ctx: click.Context, delivery: str, campaign: str, as_json: bool) -> in
         for need in row["missing"]:
             click.echo(f"{'needs':15} {need}")
         for a in row["tries"]:
-            click.echo(f"try {a['n']:<11} {a['intent_at']}  {a['state']}  {show.visible(a['code'] + ' ' + a['detail'])}")
+            click.echo(
+                f"try {a['n']:<11} {a['intent_at']}  {a['state']}  {show.visible(a['code'] + ' ' + a['detail'])}"
+            )
         for e in row["log"]:
             click.echo(f"log {e['seq']:<11} {e['at']}  {e['type']}")
     return 0
@@ -156,4 +169,3 @@ def timeline(ctx: click.Context, campaign: str, as_json: bool) -> int:
         if not waves and not as_json:
             show.say("Nothing is queued. Next: launchday plan")
     return 0
-

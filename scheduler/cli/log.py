@@ -94,7 +94,9 @@ def _detail(row: Any) -> str:
         if name in row:
             parts.append(f"{name.replace('_', ' ')} {row[name]}")
     if "reason" in row:
-        parts.append(f"{row['reason']['code']}: {row['reason_text']}" if row["reason_text"] else row["reason"]["code"])
+        parts.append(
+            f"{row['reason']['code']}: {row['reason_text']}" if row["reason_text"] else row["reason"]["code"]
+        )
     return "  ".join(parts)
 
 

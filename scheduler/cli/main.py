@@ -17,7 +17,7 @@ import click
 from scheduler import __version__
 from scheduler.errors import FilesWrong, LaunchdayError
 
-# command -> (section, module below scheduler.cli, one line). The line stands here so that --help imports no command.
+# command -> (section, module below scheduler.cli, one line): --help imports no command.
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "init": ("start", "files", "Make a workspace that passes check."),
     "rehearse": ("start", "rehearse", "Run the whole launch against simulated platforms."),
@@ -93,7 +93,12 @@ class Commands(click.Group):
 @click.option(
     "-C", "--workspace", type=click.Path(path_type=Path), default=Path(), help="Folder with accounts.yaml."
 )
-@click.option("--simulation", "mode", flag_value="simulation", help="Use the simulation's database, also where mode is live.")
+@click.option(
+    "--simulation",
+    "mode",
+    flag_value="simulation",
+    help="Use the simulation's database, also where mode is live.",
+)
 @click.option("--rehearsal", "mode", flag_value="rehearsal", help="Look at the last rehearsal.")
 @click.pass_context
 def cli(ctx: click.Context, workspace: Path, mode: str | None) -> None:

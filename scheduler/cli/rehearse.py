@@ -36,7 +36,7 @@ def rehearse(
     from scheduler.services.board import board
 
     root = session.root_of(ctx)
-    workspace, one, rendered, publishers = _files(root, campaign)
+    workspace, one, rendered = _files(root, campaign)
     silent = quiet or as_json
     show.say("SIMULATION. Nothing here can reach a real account.", quiet=silent)
     rehearsal = Rehearsal(
@@ -71,13 +71,15 @@ def rehearse(
         if found and not show.on_terminal():
             from scheduler.cli import board as drawing
 
-            show.console(width=140).print(drawing.draw(found, app.directory, app.clock.now(), mode="simulation"))
+            show.console(width=140).print(
+                drawing.draw(found, app.directory, app.clock.now(), mode="simulation")
+            )
         _log(app, [d.name for d in found.deliveries if d.state in OUT] if found else [])
         _figures(app, result, quiet)
     return code
 
 
-def _files(root: Path, slug: str) -> tuple[Workspace, Campaign, tuple[Rendered, ...], Any]:
+def _files(root: Path, slug: str) -> tuple[Workspace, Campaign, tuple[Rendered, ...]]:
     """The campaign to rehearse, its files checked. Needs no database."""
     from datetime import UTC, datetime
 
@@ -95,9 +97,11 @@ def _files(root: Path, slug: str) -> tuple[Workspace, Campaign, tuple[Rendered, 
     workspace, _ = load(root, platforms=publishers)
     names = [c.slug for c in workspace.campaigns]
     if not slug and len(names) != 1:
-        raise UsageError("say which campaign", help=f"there is: {', '.join(names) or 'none; launchday init makes one'}")
+        raise UsageError(
+            "say which campaign", help=f"there is: {', '.join(names) or 'none; launchday init makes one'}"
+        )
     one = next(c for c in workspace.campaigns if slug in ("", c.slug))
-    return workspace, one, render(workspace, one), publishers
+    return workspace, one, render(workspace, one)
 
 
 def _headline(t0: Any, one: Campaign, rendered: tuple[Rendered, ...], quiet: bool) -> None:
@@ -148,4 +152,6 @@ def _figures(app: App, result: dict[str, Any], quiet: bool) -> None:
         f"spread {(result['spread_ms'] or 0) / 1000:.3f} s   duplicates {result['duplicates']}   lost {result['lost']}"
     )
     show.say("Counted from the platforms' own ledger. Look closer: launchday --rehearsal log", quiet=quiet)
-    show.say("Next: launchday check · launchday preview launch · launchday plan · launchday queue", quiet=quiet)
+    show.say(
+        "Next: launchday check · launchday preview launch · launchday plan · launchday queue", quiet=quiet
+    )

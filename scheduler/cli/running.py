@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 @click.option("--live", is_flag=True, help="Publish for real (accounts.yaml must say mode: live too).")
 @click.option("--once", is_flag=True, help="Do what is due now, then leave (for cron and timers).")
 @click.option("--org", default="", help="Only this organisation's accounts.")
-@click.option("--launch-in", default="", metavar="SPAN", help="Simulation only: let the launch come after 30s, 5m …")
+@click.option(
+    "--launch-in", default="", metavar="SPAN", help="Simulation only: let the launch come after 30s, 5m …"
+)
 @click.option("--campaign", default="", help="The campaign whose launch --launch-in means.")
 @click.option("--crash-after", type=int, default=0, hidden=True)
 @quiet_option
@@ -64,7 +66,9 @@ def _mode(ctx: click.Context, live: bool) -> str:
     if ctx.obj.mode:
         raise UsageError(f"--live and --{ctx.obj.mode} exclude each other", help="leave one out")
     if read_directory(session.root_of(ctx)).mode != "live":
-        raise UsageError("--live needs mode: live in accounts.yaml too", help="change it there when this is for real")
+        raise UsageError(
+            "--live needs mode: live in accounts.yaml too", help="change it there when this is for real"
+        )
     return "live"
 
 
@@ -109,7 +113,11 @@ def _after(app: App, until: datetime, org: str) -> int:
     from scheduler.store import outbox
 
     with app.db.read() as conn:
-        due = [d for d in outbox.find(conn, organisation=org) if d.due <= until and d.state is not State.CANCELLED]
+        due = [
+            d
+            for d in outbox.find(conn, organisation=org)
+            if d.due <= until and d.state is not State.CANCELLED
+        ]
     out = sum(d.state in OUT for d in due)
     bad = [d for d in due if d.state not in OUT]
     click.echo(f"{out} published, {len(bad)} not out, of {len(due)} due by now.")
@@ -158,7 +166,15 @@ def _live_board(app: App, campaign: str) -> int:
             app.clock.follow(app.db)
             found = board(app.db, app.clock, campaign)
             if found:
-                live.update(draw(found, app.directory, app.clock.now(), mode=app.mode, note=f"{hint}   {_daemon(app)[0]}"))
+                live.update(
+                    draw(
+                        found,
+                        app.directory,
+                        app.clock.now(),
+                        mode=app.mode,
+                        note=f"{hint}   {daemon_said(app)[0]}",
+                    )
+                )
             key = pressed(0.25)
             if key == "q":
                 return 0
@@ -166,11 +182,11 @@ def _live_board(app: App, campaign: str) -> int:
                 wants_hold = True
                 break
     if wants_hold:
-        click.echo("To hold everything now, with a reason:  launchday hold --all --note \"…\"")
+        click.echo('To hold everything now, with a reason:  launchday hold --all --note "…"')
     return 0
 
 
-def _daemon(app: App) -> tuple[str, bool]:
+def daemon_said(app: App) -> tuple[str, bool]:
     """A sentence on the daemon, and whether it runs."""
     from datetime import UTC, datetime
 
@@ -199,7 +215,7 @@ def status(ctx: click.Context, campaign: str, as_json: bool) -> int:
     from scheduler.services.status import status as look
 
     with session.opened(ctx) as app:
-        said, alive = _daemon(app)
+        said, alive = daemon_said(app)
         found = look(app.db, app.clock, app.approvers, campaign)
         code = found.exit_code(daemon_alive=alive)
         if as_json:

@@ -70,7 +70,12 @@ def queue(
         done = [0, 0, 0, 0]
         for one, rendered, ds in planned:
             result = put(app.db, app.clock, who, ds, session.pictures(workspace, one, rendered))
-            done = [a + b for a, b in zip(done, (result.added, result.changed, result.withdrawn, result.voided), strict=True)]
+            done = [
+                a + b
+                for a, b in zip(
+                    done, (result.added, result.changed, result.withdrawn, result.voided), strict=True
+                )
+            ]
         counts = dict(zip(("added", "changed", "withdrawn", "approvals_voided"), done, strict=True))
         if as_json:
             show.document("queue", items=[_item(app, c, d) for c, d in differences], **counts)
@@ -90,7 +95,9 @@ def _plan(app: App, campaign: str) -> tuple[Workspace, Planned]:
     from scheduler.services.plan import plan as compare
 
     workspace, wanted = session.wants(app, campaign)
-    return workspace, [(c, rendered, compare(app.db, c.slug, rendered, app.clock.now())) for c, rendered in wanted]
+    return workspace, [
+        (c, rendered, compare(app.db, c.slug, rendered, app.clock.now())) for c, rendered in wanted
+    ]
 
 
 def _item(app: App, campaign: Campaign, d: Difference) -> dict[str, Any]:
@@ -118,7 +125,9 @@ def _show_plan(app: App, differences: Sequence[tuple[Campaign, Difference]], as_
         return
     if not show.on_terminal():
         columns = ("change", "campaign", "delivery", "due", "why")
-        show.table(columns, ([str(i[c]) if c != "why" else "; ".join(i["why"]) for c in columns] for i in items))
+        show.table(
+            columns, ([str(i[c]) if c != "why" else "; ".join(i["why"]) for c in columns] for i in items)
+        )
         return
     _grouped(app, differences)
 
@@ -162,7 +171,9 @@ def _say_needs(app: App, differences: Sequence[Difference]) -> None:
         wanted = dict.fromkeys(n for r in coming for n in needs(r.content, r.policy))
         names = list(dict.fromkeys(describe(n, app.directory) for n in wanted))
         first = min(r.plan.close for r in coming)
-        show.say(f"Needs {len(names)}: {', '.join(names)}; the first by {show_time(first, app.directory.zone)}.")
+        show.say(
+            f"Needs {len(names)}: {', '.join(names)}; the first by {show_time(first, app.directory.zone)}."
+        )
 
 
 @click.command()
@@ -207,7 +218,9 @@ def move(
                 refused=[{"delivery": d.name, "why": why} for d, why in result.refused],
                 approvals_voided=result.voided,
             )
-        show.say(f"Moved {len(result.moved)} deliveries to {shown}. {result.voided} approvals are asked again.")
+        show.say(
+            f"Moved {len(result.moved)} deliveries to {shown}. {result.voided} approvals are asked again."
+        )
         for one, why in result.refused:
             show.say(f"  not moved: {one.name}: {why}")
         show.say("The files still name the old time: change it there too. Next: launchday approve")

@@ -44,7 +44,9 @@ def who(app: App, named: str, *, must_be_known: bool = False) -> Actor:
     user = getpass.getuser()
     if named:
         if app.mode == "live":
-            raise UsageError("--as works in simulation only", help="sign in as that person's operating-system user")
+            raise UsageError(
+                "--as works in simulation only", help="sign in as that person's operating-system user"
+            )
         if named not in people:
             raise UsageError(f"'{named}' is nobody in accounts.yaml", help=f"people: {', '.join(people)}")
         person, auth = people[named], "as"
@@ -159,7 +161,9 @@ def pictures(workspace: Workspace, campaign: Campaign, rendered: Sequence[Render
             if media.sha256 not in found:
                 body = read_media(workspace, campaign, media)
                 if sha256(body) != media.sha256:
-                    raise TryLater(f"{media.file} changed while it was being read", help="give the command again")
+                    raise TryLater(
+                        f"{media.file} changed while it was being read", help="give the command again"
+                    )
                 found[media.sha256] = body
     return found
 

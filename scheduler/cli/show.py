@@ -62,7 +62,9 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str =
     from rich.table import Table
     from rich.text import Text
 
-    grid = Table(*columns, title=title or None, box=None, pad_edge=False, header_style="bold", title_justify="left")
+    grid = Table(
+        *columns, title=title or None, box=None, pad_edge=False, header_style="bold", title_justify="left"
+    )
     for row in rows:
         grid.add_row(*(Text(visible(c)) for c in row))
     console().print(grid)

@@ -40,7 +40,7 @@ class Account:
 
     `name` is unique within its organisation and is the platform's name unless the file says
     otherwise; `server` is the base URL without a trailing slash ("" = the platform's own
-    address); `remote_id` is the platform's id of the profile (Facebook page id; "" where it can be asked for);
+    address); `remote_id` is the platform's id of the profile (Facebook page id; "" = asked for);
     `secret` is a reference such as `env:NAME`, never a secret; `about` is where the file says all this.
     """
 
@@ -84,9 +84,7 @@ class Directory:
 
     def people_of(self, organisation: str, role: Role) -> tuple[Person, ...]:
         """Everyone of the organisation who has the role, in file order."""
-        return tuple(
-            p for p in self.people.values() if p.organisation == organisation and role in p.roles
-        )
+        return tuple(p for p in self.people.values() if p.organisation == organisation and role in p.roles)
 
     def person_for(self, os_user: str) -> Person | None:
         """The person whose `os_user` this is, or None."""

@@ -107,7 +107,9 @@ def rejects(decision: Decision, delivery: Delivery, given: Iterable[Decision]) -
     """Whether this is a rejection of these words that the same person has not taken back by approving since."""
     if decision.verdict != "rejected" or decision.content_sha256 != delivery.content_sha256:
         return False
-    return not any(d.person == decision.person and d.verdict == "granted" and d.at > decision.at for d in given)
+    return not any(
+        d.person == decision.person and d.verdict == "granted" and d.at > decision.at for d in given
+    )
 
 
 def may_meet(directory: Directory, person: str, needs_of: Iterable[str]) -> tuple[str, ...]:

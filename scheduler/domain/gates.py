@@ -15,7 +15,10 @@ MAX_ATTEMPTS = 5
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A person's stop. `scope`: `all`, or `campaign:`, `org:`, `platform:`, `account:`, `post:` and a name."""
+    """A person's stop.
+
+    `scope`: `all`, or `campaign:`, `org:`, `platform:`, `account:`, `post:` and a name.
+    """
 
     id: str
     scope: str
@@ -47,7 +50,10 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that the gates look at, read in one transaction. `now` is the launch's clock, `wall_now` the machine's."""
+    """All that the gates look at, read in one transaction.
+
+    `now` is the launch's clock, `wall_now` the machine's.
+    """
 
     now: datetime
     wall_now: datetime

@@ -57,7 +57,10 @@ def verdict(capability: Capability, look: Look) -> Verdict:
 
 
 def backoff(attempt: int, jitter: float) -> timedelta:
-    """How long to wait after the n-th attempt that was certainly not sent: 1, 2, 4 … 60 s, plus jitter (0..1) of it."""
+    """How long to wait after the n-th attempt that was certainly not sent.
+
+    1, 2, 4 … 60 s, and up to a quarter more by `jitter` (0..1).
+    """
     seconds = min(60.0, 2.0 ** (attempt - 1))
     return timedelta(seconds=seconds * (1 + 0.25 * jitter))
 

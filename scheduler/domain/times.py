@@ -17,6 +17,7 @@ DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 FULL_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 LONGEST = timedelta(days=3660)
+LONGEST_TEXT = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ def say(at: datetime, zone: ZoneInfo) -> str:
 def parse(text: str, zone: ZoneInfo, launch: Moment | None = None) -> Moment:
     """The moment the text means; `launch` is None where a time relative to it makes no sense."""
     text = " ".join(text.split(" ")) if text.strip() == text else text.strip()
+    if len(text) > LONGEST_TEXT:
+        raise WrongTime("E201", "that is not a time", f"write it like {EXAMPLE}")
     relative = _relative(text)
     if relative is not None:
         if launch is None:
@@ -53,13 +56,16 @@ def parse(text: str, zone: ZoneInfo, launch: Moment | None = None) -> Moment:
 
 def duration(text: str) -> timedelta:
     """`10m`, `1h 30m`, `14d`: elapsed time."""
-    days, rest = _spans(text, 0)
+    days, rest = _spans(text[:LONGEST_TEXT], 0)
     return days + rest
 
 
 def before_launch(text: str) -> bool:
     """Whether the text is relative to the launch."""
-    return _relative(text.strip()) is not None
+    try:
+        return len(text) <= LONGEST_TEXT and _relative(text.strip()) is not None
+    except WrongTime:
+        return True
 
 
 _CLOCK = (

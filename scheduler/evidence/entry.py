@@ -75,7 +75,9 @@ def digest(opened: Disclosure) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(disclosure).digest()).rstrip(b"=").decode()
 
 
-def leaf(event: Event, *, seq: int, at: datetime, version: str, host: str) -> tuple[bytes, tuple[Disclosure, ...]]:
+def leaf(
+    event: Event, *, seq: int, at: datetime, version: str, host: str
+) -> tuple[bytes, tuple[Disclosure, ...]]:
     """The entry's canonical bytes (RFC 8785), and what opens its commitments.
 
     Raises ValueError where the leaf would be longer than 65,535 bytes.

@@ -194,4 +194,3 @@ def unstored(text: str) -> Prepared:
     return Prepared(
         Content.parse(fields["content"].encode()), Account(**fields["account"]), fields["handles"], expires
     )
-

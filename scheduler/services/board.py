@@ -15,8 +15,8 @@ from scheduler.domain.content import instant
 from scheduler.domain.delivery import OUT, Delivery, State
 from scheduler.domain.gates import Gate, gates
 from scheduler.domain.when import show
-from scheduler.services import launch
 from scheduler.services.clock import Clock
+from scheduler.services.gate import facts
 from scheduler.store import outbox
 from scheduler.store.database import Database
 
@@ -48,10 +48,12 @@ def standings(
     conn: Connection, clock: Clock, deliveries: Sequence[Delivery], approvers: Mapping[str, Collection[str]]
 ) -> list[Standing]:
     """Each delivery with its gates, read in the caller's transaction."""
-    known = launch.facts(conn, clock, deliveries, approvers)
+    known = facts(conn, clock, deliveries, approvers)
     found = []
     for one in deliveries:
-        lacking = missing(one, known.decisions.get(one.id, ()), known.policies[one.id], known.wall_now, approvers)
+        lacking = missing(
+            one, known.decisions.get(one.id, ()), known.policies[one.id], known.wall_now, approvers
+        )
         waiting = one.state is State.SCHEDULED
         found.append(Standing(one, gates(one, known) if waiting else (), lacking if waiting else ()))
     return found

@@ -43,7 +43,9 @@ def launch_in(db: Database, clock: Clock, launch: datetime, delay: timedelta) ->
     Raises UsageError for a live database, and where the clock would have to go back.
     """
     if db.mode == "live":
-        raise UsageError("--launch-in moves the clock, and a live launch keeps its time", help="use launchday move")
+        raise UsageError(
+            "--launch-in moves the clock, and a live launch keeps its time", help="use launchday move"
+        )
     wanted = launch - delay - clock.wall()
     with db.write() as conn:
         if wanted < desk.offset(conn):

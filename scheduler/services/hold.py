@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from scheduler.domain.account import Directory
 from scheduler.domain.content import instant
@@ -14,7 +14,7 @@ from scheduler.domain.gates import Hold
 from scheduler.errors import ApprovalError, UsageError
 from scheduler.evidence.entry import Actor, Event, ulid
 from scheduler.services.clock import Clock
-from scheduler.services.queue import about
+from scheduler.services.events import about, whole_second
 from scheduler.store import desk, log, outbox
 from scheduler.store.database import Database
 
@@ -49,7 +49,9 @@ def hold(
     Needs no running daemon. Raises UsageError without a reason.
     """
     if not reason.strip():
-        raise UsageError("a hold needs its reason, for the log and for the people it stops", help='give --note "…"')
+        raise UsageError(
+            "a hold needs its reason, for the log and for the people it stops", help='give --note "…"'
+        )
     now = clock.now()
     standing = Hold(ulid(now), scope, actor.id, actor.organisation, reason, now)
     with db.write() as conn:
@@ -69,7 +71,17 @@ def hold(
         )
         desk.advance_stop_epoch(conn)
         log.append(
-            conn, now, [Event("hold.started", actor, organisation=actor.organisation, reason_text=reason, facts={"scope": scope})]
+            conn,
+            now,
+            [
+                Event(
+                    "hold.started",
+                    actor,
+                    organisation=actor.organisation,
+                    reason_text=reason,
+                    facts={"scope": scope},
+                )
+            ],
         )
     return _answer(db, standing, patience)
 
@@ -157,12 +169,9 @@ def release(
     return Released(tuple(ending), tuple(missed), tuple(resumed))
 
 
-def whole_second(at: datetime) -> datetime:
-    """Rounded up to a second, so that deferred deliveries gather in few waves."""
-    return at if at.microsecond == 0 else at.replace(microsecond=0) + timedelta(seconds=1)
-
-
-def cancel(db: Database, clock: Clock, actor: Actor, wanted: Sequence[Delivery], reason: str) -> tuple[Delivery, ...]:
+def cancel(
+    db: Database, clock: Clock, actor: Actor, wanted: Sequence[Delivery], reason: str
+) -> tuple[Delivery, ...]:
     """Take deliveries out for good. Those that began to publish stay (retract removes what is out).
 
     Returns what was cancelled.

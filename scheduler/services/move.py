@@ -13,7 +13,7 @@ from scheduler.domain.delivery import MAY_STILL_LAND, AttemptState, Delivery, St
 from scheduler.errors import UsageError
 from scheduler.evidence.entry import Actor
 from scheduler.services.clock import Clock
-from scheduler.services.queue import about
+from scheduler.services.events import about
 from scheduler.store import desk, log, outbox
 from scheduler.store.database import Database
 
@@ -36,7 +36,9 @@ def move(
     """
     now = clock.now()
     if to <= now:
-        raise UsageError("the new time has passed", help="name a later one, for example --to 'Wed 10 March 2027 07:00'")
+        raise UsageError(
+            "the new time has passed", help="name a later one, for example --to 'Wed 10 March 2027 07:00'"
+        )
     refused: list[tuple[Delivery, str]] = []
     moved: list[Delivery] = []
     voided = 0
@@ -101,7 +103,9 @@ def _moved_plan(plan: dict[str, str], to: datetime, one: Delivery) -> Plan:
     )
 
 
-def _refusal(one: Delivery, to: datetime, attempts: Sequence[object], blackouts: Sequence[Sequence[str]]) -> str:
+def _refusal(
+    one: Delivery, to: datetime, attempts: Sequence[object], blackouts: Sequence[Sequence[str]]
+) -> str:
     if one.state not in (State.SCHEDULED, State.MISSED):
         return f"it is {one.state}"
     if any(AttemptState(str(a.state)) in MAY_STILL_LAND for a in attempts):  # type: ignore[attr-defined]  # because a row's columns are not declared

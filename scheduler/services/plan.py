@@ -53,7 +53,9 @@ def plan(db: Database, campaign: str, rendered: Sequence[Rendered], now: datetim
         found.append(_compare(new, old, approved_by, now))
     for gone in latest.values():
         if gone.state is State.SCHEDULED:
-            found.append(Difference("withdraw", gone.name, gone.post, None, gone, ("its file no longer asks for it",)))
+            found.append(
+                Difference("withdraw", gone.name, gone.post, None, gone, ("its file no longer asks for it",))
+            )
     return tuple(found)
 
 
@@ -66,7 +68,9 @@ def _compare(new: Rendered, old: Delivery | None, approved_by: tuple[str, ...], 
         return Difference("unchanged", new.name, new.post, new, old)
     if old.state not in CHANGEABLE or (old.state is not State.SCHEDULED and past):
         state = "cancelled by a person" if old.state is State.CANCELLED else f"already {old.state}"
-        return Difference("kept", new.name, new.post, new, old, (f"{state}: the files differ, nothing changes",))
+        return Difference(
+            "kept", new.name, new.post, new, old, (f"{state}: the files differ, nothing changes",)
+        )
     return Difference("change", new.name, new.post, new, old, why, approved_by)
 
 

@@ -18,6 +18,7 @@ from scheduler.domain.content import instant
 from scheduler.domain.delivery import Delivery, State
 from scheduler.evidence.entry import Actor, Event, ulid
 from scheduler.services.clock import Clock
+from scheduler.services.events import about
 from scheduler.services.plan import Difference
 from scheduler.store import desk, log, outbox
 from scheduler.store.database import Database
@@ -52,12 +53,14 @@ def queue(
         # A crash before the commit leaves the store as it was: the command can simply be given again.
         desk.keep_media(conn, pictures)
         _add(conn, now, actor, [d.rendered for d in added if d.rendered])
-        voided = sum(_change(conn, now, actor, d.delivery, d.rendered) for d in changed if d.delivery and d.rendered)
+        voided = sum(
+            _change(conn, now, actor, d.delivery, d.rendered) for d in changed if d.delivery and d.rendered
+        )
         outbox.change(
             conn,
             now,
             [
-                (d, State.CANCELLED, {"ended_by": "withdrawn"}, _event("content.withdrawn", actor, d, {}))
+                (d, State.CANCELLED, {"ended_by": "withdrawn"}, about("content.withdrawn", actor, d))
                 for d in gone
             ],
         )
@@ -174,38 +177,10 @@ def _change(conn: Connection, now: datetime, actor: Actor, old: Delivery, new: R
     why = "the words changed" if words else "the time or the approval policy changed"
     granted = [d for d in desk.decisions(conn, [old.id]).get(old.id, ()) if d.verdict == "granted"]
     desk.void(conn, [d.id for d in granted], why)
-    events = [
-        _event("content.changed", actor, old, {**_hashes(new), "revision": old.revision + 1, "due": instant(new.plan.due)})
+    facts = {**_hashes(new), "revision": old.revision + 1, "due": instant(new.plan.due)}
+    events = [about("content.changed", actor, old, facts=facts)]
+    events += [
+        about("approval.voided", actor, old, facts={"approver": d.person, "why": why}) for d in granted
     ]
-    events += [_event("approval.voided", actor, old, {"approver": d.person, "why": why}) for d in granted]
     log.append(conn, now, events)
     return len(granted)
-
-
-def _event(type: str, actor: Actor, d: Delivery, facts: Mapping[str, Any]) -> Event:
-    return about(type, actor, d, facts=facts)
-
-
-def about(
-    type: str,
-    actor: Actor,
-    d: Delivery,
-    *,
-    facts: Mapping[str, Any] | None = None,
-    code: str = "",
-    said: str = "",
-) -> Event:
-    """A log event about one delivery."""
-    return Event(
-        type,
-        actor,
-        campaign=d.campaign,
-        post=d.post,
-        delivery=d.name,
-        account=d.account,
-        platform=d.platform,
-        organisation=d.organisation,
-        reason_code=code,
-        reason_text=said,
-        facts=facts or {},
-    )

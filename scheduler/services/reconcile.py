@@ -1,4 +1,4 @@
-"""Find out what became of attempts whose outcome is not known: look, and only then perhaps again, else ask."""
+"""Find out what became of attempts of unknown outcome: look, only then perhaps again, else ask."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from scheduler.domain.retry import Look, Verdict, verdict
 from scheduler.errors import CannotTell, PublishError
 from scheduler.services.arm import WORKERS, Reach, account_of, unstored
 from scheduler.services.clock import Clock
-from scheduler.services.hold import whole_second
-from scheduler.services.launch import DAEMON, accepted, published, wake_next_parts
-from scheduler.services.queue import about
+from scheduler.services.events import DAEMON, about, whole_second
+from scheduler.services.settle import accepted, published, wake_next_parts
 from scheduler.services.timing import Timing
 from scheduler.store import outbox
 from scheduler.store.database import Database
@@ -69,7 +68,12 @@ def adopt(db: Database, clock: Clock, is_dead: Callable[[str], bool]) -> tuple[D
             conn,
             now,
             [
-                (d, State.UNCONFIRMED, {"reason": why}, about("publish.unknown", DAEMON, d, code="sender_died"))
+                (
+                    d,
+                    State.UNCONFIRMED,
+                    {"reason": why},
+                    about("publish.unknown", DAEMON, d, code="sender_died"),
+                )
                 for d in left
             ],
         )
@@ -81,7 +85,12 @@ def _open(attempts: Sequence[Any]) -> Any:
 
 
 def reconcile(
-    db: Database, clock: Clock, reach: Reach, timing: Timing, is_dead: Callable[[str], bool], organisation: str = ""
+    db: Database,
+    clock: Clock,
+    reach: Reach,
+    timing: Timing,
+    is_dead: Callable[[str], bool],
+    organisation: str = "",
 ) -> tuple[Reconciled, ...]:
     """Look once for every delivery that may be out, and draw the conclusions its class allows."""
     with db.read() as conn:
@@ -104,7 +113,9 @@ def reconcile(
         except PublishError as error:
             return Found(delivery, at, attempt, error)
         except Exception as error:
-            return Found(delivery, at, attempt, CannotTell("publisher", f"its publisher broke: {type(error).__name__}"))
+            return Found(
+                delivery, at, attempt, CannotTell("publisher", f"its publisher broke: {type(error).__name__}")
+            )
 
     with ThreadPoolExecutor(WORKERS, thread_name_prefix="look") as pool:
         found = list(pool.map(look, doubt))
@@ -123,7 +134,9 @@ def _conclude(
     said: list[Reconciled] = []
     with db.write() as conn:
         # A crash before the commit forgets this look, and the next start looks again: looking is harmless.
-        current = {d.id for d in outbox.find(conn, ids=[f.delivery.id for f in found], states=[State.UNCONFIRMED])}
+        current = {
+            d.id for d in outbox.find(conn, ids=[f.delivery.id for f in found], states=[State.UNCONFIRMED])
+        }
         changes: list[outbox.Change] = []
         out: list[str] = []
         for one in found:
@@ -131,7 +144,17 @@ def _conclude(
             if d.id not in current:
                 continue
             if isinstance(one.result, Receipt):
-                outbox.settle_attempts(conn, [(one.attempt.id, AttemptState.UNKNOWN, AttemptState.ACCEPTED, {"ended_at": instant(now)})])
+                outbox.settle_attempts(
+                    conn,
+                    [
+                        (
+                            one.attempt.id,
+                            AttemptState.UNKNOWN,
+                            AttemptState.ACCEPTED,
+                            {"ended_at": instant(now)},
+                        )
+                    ],
+                )
                 facts = {"verdict": "there", "try": d.attempts, "content_sha256": d.content_sha256}
                 event = accepted("publish.reconciled", d, one.result, facts)
                 changes.append((d, State.PUBLISHED, published(one.result, now), event))
@@ -165,7 +188,9 @@ def _absent(
     if answered and settled and apart:
         looks += 1
         outbox.looked(conn, attempt.id, one.at, looks)
-    capability = reach.publishers[d.platform].capability if d.platform in reach.publishers else Capability.WRITE_ONLY
+    capability = (
+        reach.publishers[d.platform].capability if d.platform in reach.publishers else Capability.WRITE_ONLY
+    )
     facts = Look(
         intent_at=parse_instant(attempt.intent_at),
         deadline=deadline,
@@ -189,6 +214,9 @@ def _absent(
         return "the platform cannot say: a person is asked"
     to = AttemptState.RESEND_SAFE if ruled is Verdict.RESEND else AttemptState.PROVEN_ABSENT
     outbox.settle_attempts(conn, [(attempt.id, AttemptState.UNKNOWN, to, ended)])
-    fields = {"fire_at": instant(whole_second(now)), "reason": "looked for and not there; goes through the gate again"}
+    fields = {
+        "fire_at": instant(whole_second(now)),
+        "reason": "looked for and not there; goes through the gate again",
+    }
     changes.append((d, State.SCHEDULED, fields, event))
     return "asked the platform: not there; through the gate again"

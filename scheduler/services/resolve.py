@@ -7,8 +7,8 @@ from scheduler.domain.delivery import OPEN_ATTEMPT, AttemptState, Delivery, Stat
 from scheduler.errors import UsageError
 from scheduler.evidence.entry import Actor
 from scheduler.services.clock import Clock
-from scheduler.services.launch import wake_next_parts
-from scheduler.services.queue import about
+from scheduler.services.events import about
+from scheduler.services.settle import wake_next_parts
 from scheduler.store import outbox
 from scheduler.store.database import Database
 
@@ -23,7 +23,9 @@ def resolve(db: Database, clock: Clock, actor: Actor, asked: Delivery, url: str,
         # A crash before the commit leaves the question open: it is simply asked again.
         current = next(iter(outbox.find(conn, ids=[asked.id])), asked)
         if current.state is not State.ASKING:
-            raise UsageError(f"{current.name} is {current.state}, not a question", help="launchday show says more")
+            raise UsageError(
+                f"{current.name} is {current.state}, not a question", help="launchday show says more"
+            )
         attempts = outbox.attempts_of(conn, [current.id]).get(current.id, [])
         for attempt in attempts:
             was = AttemptState(attempt.state)

@@ -13,14 +13,14 @@ from scheduler.domain.delivery import Delivery, State
 from scheduler.errors import ApprovalError, UsageError
 from scheduler.evidence.entry import Actor, ulid
 from scheduler.services.clock import Clock
-from scheduler.services.queue import about
+from scheduler.services.events import about
 from scheduler.store import desk, log, outbox
 from scheduler.store.database import Database
 
 
 @dataclass(frozen=True, slots=True)
 class Approved:
-    """What an approval covered: deliveries now fully approved or waiting for others, and those it could not."""
+    """What an approval covered, what is still missing by delivery id, and what it could not cover."""
 
     given: tuple[Delivery, ...]
     still_missing: dict[str, tuple[str, ...]]
@@ -105,7 +105,7 @@ def approve(
 def reject(
     db: Database, clock: Clock, directory: Directory, actor: Actor, wanted: Sequence[Delivery], note: str
 ) -> tuple[Delivery, ...]:
-    """Say no, with a reason: the delivery does not go out with these words unless the same person approves them later.
+    """Say no, with a reason: not with these words, unless the same person approves them later.
 
     Raises UsageError without a reason, ApprovalError where the person may not speak for any of them.
     """
@@ -143,7 +143,12 @@ def reject(
         )
         facts = [{"content_sha256": d.content_sha256} for d in mine]
         log.append(
-            conn, now, [about("approval.rejected", actor, d, facts=f, said=note) for d, f in zip(mine, facts, strict=True)]
+            conn,
+            now,
+            [
+                about("approval.rejected", actor, d, facts=f, said=note)
+                for d, f in zip(mine, facts, strict=True)
+            ],
         )
         desk.advance_stop_epoch(conn)
     return tuple(mine)
@@ -158,7 +163,8 @@ def _person(directory: Directory, actor: Actor) -> Person:
         )
     if "approver" not in who.roles:
         raise ApprovalError(
-            f"{who.name} is not an approver", help="ask an approver; roles stand in accounts.yaml under people"
+            f"{who.name} is not an approver",
+            help="ask an approver; roles stand in accounts.yaml under people",
         )
     return who
 
@@ -190,7 +196,8 @@ def _nobody(directory: Directory, who: Person, refused: Sequence[tuple[Delivery,
     why = refused[0][1] if refused else "there is nothing to approve"
     if "closed" in why:
         return ApprovalError(
-            f"Not approved: {why}. A late approval never publishes.", help="launchday move … --to LATER, then approve again"
+            f"Not approved: {why}. A late approval never publishes.",
+            help="launchday move … --to LATER, then approve again",
         )
     wanted = dict.fromkeys(n for d, _ in refused for n in d.needs)
     names = []
@@ -202,6 +209,10 @@ def _nobody(directory: Directory, who: Person, refused: Sequence[tuple[Delivery,
             for p in directory.people_of(slug, "approver")
             if p.slug != who.slug and p.slug not in authors
         ]
-    ask = ", ".join(dict.fromkeys(names)) or "nobody: no approver stands in accounts.yaml for these organisations"
-    return ApprovalError(f"Not approved: {why}. Ask one of: {ask}.", help="launchday list --json shows every need")
-
+    ask = (
+        ", ".join(dict.fromkeys(names))
+        or "nobody: no approver stands in accounts.yaml for these organisations"
+    )
+    return ApprovalError(
+        f"Not approved: {why}. Ask one of: {ask}.", help="launchday list --json shows every need"
+    )

@@ -17,15 +17,22 @@ def read(reference: str, *, root: Path, environ: Mapping[str, str]) -> str:
     """
     kind, _, name = reference.partition(":")
     if not name:
-        raise SecretError("an account has no token", help="name one in accounts.yaml, for example token: \"env:NAME\"")
+        raise SecretError(
+            "an account has no token", help='name one in accounts.yaml, for example token: "env:NAME"'
+        )
     readers = {"env": _env, "file": _file, "keyring": _keyring, "cred": _cred}
     if kind not in readers:
-        raise SecretError(f"'{kind}:' is no kind of secret reference", help="use env:, file:, keyring: or cred:")
+        raise SecretError(
+            f"'{kind}:' is no kind of secret reference", help="use env:, file:, keyring: or cred:"
+        )
     found = readers[kind](name, root, environ).strip()
     if not found:
         raise SecretError(f"the secret {reference} is empty", help="put the token there, then try again")
     if any(ord(c) < 33 or ord(c) > 126 for c in found):
-        raise SecretError(f"the secret {reference} holds a space, a line break or a letter outside ASCII", help="copy it again")
+        raise SecretError(
+            f"the secret {reference} holds a space, a line break or a letter outside ASCII",
+            help="copy it again",
+        )
     return found
 
 
@@ -40,12 +47,16 @@ def _file(name: str, root: Path, environ: Mapping[str, str]) -> str:
     try:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):
-            raise SecretError(f"file:{name} is not a regular file", help="name a file that holds just the token")
+            raise SecretError(
+                f"file:{name} is not a regular file", help="name a file that holds just the token"
+            )
         if mode & 0o077:
             raise SecretError(f"file:{name} can be read by others", help=f"chmod 600 {path}")
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise SecretError(f"file:{name} cannot be read: {type(error).__name__}", help="check the path") from None
+        raise SecretError(
+            f"file:{name} cannot be read: {type(error).__name__}", help="check the path"
+        ) from None
 
 
 def _keyring(name: str, root: Path, environ: Mapping[str, str]) -> str:
@@ -53,21 +64,29 @@ def _keyring(name: str, root: Path, environ: Mapping[str, str]) -> str:
     try:
         import keyring
     except ModuleNotFoundError:
-        raise SecretError("keyring: needs the keyring package", help="pip install 'launchday[keyring]'") from None
+        raise SecretError(
+            "keyring: needs the keyring package", help="pip install 'launchday[keyring]'"
+        ) from None
     try:
         return keyring.get_password(service, user) or ""
     except Exception as error:  # whatever the system's keyring raises: locked, absent, refused
-        raise SecretError(f"keyring:{name} cannot be read: {type(error).__name__}", help="unlock the keyring") from None
+        raise SecretError(
+            f"keyring:{name} cannot be read: {type(error).__name__}", help="unlock the keyring"
+        ) from None
 
 
 def _cred(name: str, root: Path, environ: Mapping[str, str]) -> str:
     folder = environ.get("CREDENTIALS_DIRECTORY", "")
     if not folder:
-        raise SecretError(f"cred:{name} works under systemd only", help=f"LoadCredential={name}:… in the unit")
+        raise SecretError(
+            f"cred:{name} works under systemd only", help=f"LoadCredential={name}:… in the unit"
+        )
     try:
         return (Path(folder) / Path(name).name).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise SecretError(f"cred:{name} cannot be read: {type(error).__name__}", help="check the unit") from None
+        raise SecretError(
+            f"cred:{name} cannot be read: {type(error).__name__}", help="check the unit"
+        ) from None
 
 
 def environment() -> Mapping[str, str]:

@@ -51,7 +51,7 @@ class Status:
         return [s for s in waiting if s.delivery.fire_at == first]
 
     def exit_code(self, *, daemon_alive: bool) -> int:
-        """7 daemon needed but not running, 6 something failed or is in doubt, 5 the next wave lacks approvals, 0."""
+        """7 the daemon is needed and down, 6 something failed or is in doubt, 5 approvals lack, 0."""
         needed = any(d.state is State.SCHEDULED or d.state in IN_DOUBT for d in self.deliveries)
         if needed and not daemon_alive:
             return 7
@@ -91,13 +91,17 @@ class Status:
         if doubt:
             found.append("  Nothing is lost and nothing will be sent twice: what is in doubt is looked for.")
         for hold in self.holds:
-            found.append(f"  HELD {hold.scope} by {hold.person} since {show(hold.started_at, directory.zone)}: {hold.reason}")
+            found.append(
+                f"  HELD {hold.scope} by {hold.person} since {show(hold.started_at, directory.zone)}: {hold.reason}"
+            )
         for d in [d for d in self.troubled if d.state in WANTS_A_PERSON][:20]:
             found.append(f"  {d.state}: {d.name}: {d.reason}")
         if wave := self.next_wave:
             lacking = sum(bool(s.missing) for s in wave)
             ready = "all approved" if not lacking else f"{lacking} of {len(wave)} lack an approval"
-            found.append(f"  next wave {show(wave[0].delivery.fire_at, directory.zone)}: {len(wave)} deliveries, {ready}")
+            found.append(
+                f"  next wave {show(wave[0].delivery.fire_at, directory.zone)}: {len(wave)} deliveries, {ready}"
+            )
         return found
 
 

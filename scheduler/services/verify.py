@@ -29,7 +29,9 @@ def verify(db: Database) -> Verified:
         try:
             out = [d for d in outbox.find(conn) if d.state in OUT]
         except ValueError:
-            raise LogBroken("the stored words of a delivery are not the bytes that were queued", help=_KEEP) from None
+            raise LogBroken(
+                "the stored words of a delivery are not the bytes that were queued", help=_KEEP
+            ) from None
         contents = outbox.column(conn, [d.id for d in out], "content")
         attempted: dict[tuple[str, str], set[str]] = {}
         approved: dict[tuple[str, str], set[str]] = {}
@@ -60,7 +62,9 @@ def _compare(
     if digest != one.content_sha256:
         raise LogBroken(f"the stored words of {one.name} are not those its hash was taken of", help=_KEEP)
     if digest not in attempted.get(key, set()):
-        raise LogBroken(f"{one.name} is called published, but the log has no attempt with these words", help=_KEEP)
+        raise LogBroken(
+            f"{one.name} is called published, but the log has no attempt with these words", help=_KEEP
+        )
     if digest not in approved.get(key, set()) and one.needs:
         raise LogBroken(f"{one.name} was published, but the log has no approval of these words", help=_KEEP)
     if key not in receipts:

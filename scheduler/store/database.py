@@ -195,9 +195,7 @@ def _postgres(url: str, mode: str) -> Engine:
             address, connect_args={"options": f"-csearch_path={schema} -csynchronous_commit=on"}
         )
     except ModuleNotFoundError as missing:
-        raise StoreError(
-            "PostgreSQL needs its driver", help="pip install 'launchday[postgres]'"
-        ) from missing
+        raise StoreError("PostgreSQL needs its driver", help="pip install 'launchday[postgres]'") from missing
     from sqlalchemy.exc import DBAPIError
 
     try:
@@ -205,14 +203,18 @@ def _postgres(url: str, mode: str) -> Engine:
             conn.execute(text(f"create schema if not exists {schema}"))
     except DBAPIError as error:
         said = str(error.orig).splitlines()[0]
-        raise StoreError(f"the database cannot be opened: {said}", help="check LAUNCHDAY_DATABASE_URL") from None
+        raise StoreError(
+            f"the database cannot be opened: {said}", help="check LAUNCHDAY_DATABASE_URL"
+        ) from None
     return engine
 
 
 def wipe(url: str, mode: str) -> None:
     """Forget everything of a rehearsal. Raises StoreError for any other mode."""
     if mode != "rehearsal":
-        raise StoreError(f"the database of mode '{mode}' is never wiped", help="this is a bug; please report it")
+        raise StoreError(
+            f"the database of mode '{mode}' is never wiped", help="this is a bug; please report it"
+        )
     if url.startswith("sqlite"):
         path = make_url(url).database
         for tail in ("", "-journal", "-wal", "-shm"):

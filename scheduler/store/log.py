@@ -91,7 +91,9 @@ def read(
         if value:
             query = query.where(column == value)
     if type:
-        query = query.where((_entries.c.type == type) | _entries.c.type.startswith(f"{type}.", autoescape=True))
+        query = query.where(
+            (_entries.c.type == type) | _entries.c.type.startswith(f"{type}.", autoescape=True)
+        )
     texts = select(_disclosures.c.value)
     for seq, raw in conn.execute(query):
         body = json.loads(raw)
@@ -147,7 +149,9 @@ def _check_row(row: Any, expected: int) -> None:
         body = json.loads(row.leaf)
         canon = canonical(body)
     except (ValueError, TypeError):
-        raise LogBroken(f"entry {expected} is not canonical JSON: its bytes were changed", help=keep) from None
+        raise LogBroken(
+            f"entry {expected} is not canonical JSON: its bytes were changed", help=keep
+        ) from None
     if canon != row.leaf or body.get("seq") != expected:
         raise LogBroken(f"entry {expected} is not the bytes that were written", help=keep)
     shown = (row.at, row.type, row.actor, row.campaign, row.organisation, row.account, row.delivery)

@@ -162,7 +162,9 @@ def change(conn: Connection, now: datetime, changes: Sequence[Change]) -> None:
     for (was, to, names), members in groups.items():
         statement = (
             update(_d)
-            .where(_d.c.id == bindparam("the_id"), _d.c.state == was.value, _d.c.revision == bindparam("the_rev"))
+            .where(
+                _d.c.id == bindparam("the_id"), _d.c.state == was.value, _d.c.revision == bindparam("the_rev")
+            )
             .values(state=to.value, **{n: bindparam(f"v_{n}") for n in names})
         )
         rows = [
@@ -176,8 +178,10 @@ def change(conn: Connection, now: datetime, changes: Sequence[Change]) -> None:
 def _expect(conn: Connection, statement: Any, rows: list[dict[str, Any]]) -> None:
     """Run it for every row; each must hit exactly one row of the table."""
     done = conn.execute(statement, rows)
-    if done.rowcount >= 0 and done.rowcount != len(rows):
-        raise RefusedTransition("a delivery was changed by somebody else meanwhile", help="give the command again")
+    if done.rowcount != len(rows):
+        raise RefusedTransition(
+            "a delivery was changed by somebody else meanwhile", help="give the command again"
+        )
 
 
 # Attempts
@@ -193,7 +197,9 @@ def open_attempts(conn: Connection, now: datetime, rows: Sequence[Mapping[str, A
         )
 
 
-def settle_attempts(conn: Connection, rows: Sequence[tuple[str, AttemptState, AttemptState, Mapping[str, Any]]]) -> None:
+def settle_attempts(
+    conn: Connection, rows: Sequence[tuple[str, AttemptState, AttemptState, Mapping[str, Any]]]
+) -> None:
     """(attempt id, state seen, new state, other columns): guarded as deliveries are."""
     for attempt, was, to, fields in rows:
         if to not in ATTEMPT_MAY_BECOME[was]:

@@ -1,0 +1,125 @@
+"""Check what a launch stands on: clock, disk, database, secrets, daemon. One finding, one fix."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from sqlalchemy import text
+
+from scheduler.domain.account import Account
+from scheduler.errors import LaunchdayError
+from scheduler.store import log
+from scheduler.store.database import Database, wal_is_safe
+
+RESERVE = 200 * 1024 * 1024  # bytes; a launch writes a few MB, a full disk stops intents from being stored
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`level`: ok, warn or bad. `fix` is one command or one sentence ("" where nothing is to be done)."""
+
+    level: Literal["ok", "warn", "bad"]
+    what: str
+    said: str
+    fix: str = ""
+    code: int = 1
+
+
+def examine(
+    db: Database,
+    folder: Path,
+    accounts: Sequence[Account],
+    secret: Callable[[Account], str],
+    *,
+    live: bool,
+    daemon: tuple[str, bool],
+    needed: bool,
+) -> Iterator[Finding]:
+    """Each check in turn; none changes anything."""
+    yield _clock()
+    yield _disk(folder)
+    yield _database(db)
+    yield _log(db)
+    yield from _secrets(accounts, secret, live=live)
+    said, alive = daemon
+    if alive or not needed:
+        yield Finding("ok", "daemon", said)
+    else:
+        yield Finding("bad", "daemon", said, f"launchday run{' --live' if live else ''}", 7)
+
+
+def _clock() -> Finding:
+    """The kernel's own word on whether something keeps the clock right (adjtimex through timedatectl)."""
+    tool = shutil.which("timedatectl")
+    if tool is None:
+        return Finding(
+            "warn",
+            "clock",
+            "nothing here says whether the clock is kept right",
+            "run an NTP service, for example chrony",
+        )
+    said = subprocess.run(
+        [tool, "show", "--property=NTPSynchronized", "--value"],
+        capture_output=True,
+        text=True,
+        timeout=10,
+        check=False,
+    ).stdout.strip()
+    if said == "yes":
+        return Finding("ok", "clock", "kept right by a time service")
+    return Finding("warn", "clock", "no time service keeps it right", "timedatectl set-ntp true")
+
+
+def _disk(folder: Path) -> Finding:
+    free = shutil.disk_usage(folder).free
+    said = f"{free // (1024 * 1024)} MB free"
+    if free < RESERVE:
+        return Finding("bad", "disk", said, f"free some space on the disk of {folder}")
+    return Finding("ok", "disk", said)
+
+
+def _database(db: Database) -> Finding:
+    if not db.is_sqlite:
+        with db.read() as conn:
+            version = conn.execute(text("show server_version")).scalar()
+        return Finding("ok", "database", f"PostgreSQL {version} answers")
+    with db.read() as conn:
+        said = conn.execute(text("pragma quick_check")).scalar()
+    if said != "ok":
+        return Finding("bad", "database", f"damaged: {said}", "stop the daemon and restore a backup")
+    journal = (
+        "WAL" if wal_is_safe() else "rollback journal (this SQLite's WAL is not safe with several writers)"
+    )
+    return Finding("ok", "database", f"whole; {journal}")
+
+
+def _log(db: Database) -> Finding:
+    try:
+        with db.read() as conn:
+            entries = log.verify(conn)
+    except LaunchdayError as error:
+        return Finding("bad", "posting log", error.message, error.help, 8)
+    return Finding("ok", "posting log", f"{entries} entries, whole")
+
+
+def _secrets(
+    accounts: Sequence[Account], secret: Callable[[Account], str], *, live: bool
+) -> Iterator[Finding]:
+    if not live:
+        yield Finding("ok", "secrets", "a simulation needs none")
+        return
+    good = 0
+    for account in accounts:
+        if account.publisher == "assisted":
+            continue
+        try:
+            secret(account)
+            good += 1
+        except LaunchdayError as error:
+            yield Finding("bad", "secrets", f"{account.id}: {error.message}", error.help, 4)
+    yield Finding("ok", "secrets", f"{good} of {len(accounts)} can be read")

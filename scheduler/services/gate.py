@@ -1,0 +1,198 @@
+"""The gate of a wave, in one transaction: what may go gets its intent on disk before its first byte leaves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from scheduler.domain.content import Policy, instant
+from scheduler.domain.delivery import AttemptState, Delivery, State
+from scheduler.domain.gates import Facts, Gate, gates
+from scheduler.errors import PublishError
+from scheduler.evidence.entry import ulid
+from scheduler.services.clock import Clock
+from scheduler.services.events import DAEMON, about
+from scheduler.store import desk, log, outbox
+from scheduler.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """What may be sent: attempt id by delivery id, the stop epoch seen, and what was shut out and why."""
+
+    attempts: Mapping[str, str]
+    epoch: int
+    shut: tuple[tuple[Delivery, tuple[Gate, ...]], ...]
+
+
+def facts(
+    conn: Connection, clock: Clock, deliveries: Sequence[Delivery], approvers: Mapping[str, Collection[str]]
+) -> Facts:
+    """Everything the gates look at, read in the caller's transaction."""
+    ids = [d.id for d in deliveries]
+    parents = outbox.find(conn, ids=list({d.after for d in deliveries if d.after}))
+    return Facts(
+        now=clock.now(),
+        wall_now=clock.wall(),
+        holds=desk.holds(conn),
+        decisions=desk.decisions(conn, ids),
+        policies={i: Policy.parse(bytes(p)) for i, p in outbox.column(conn, ids, "policy").items()},
+        blackouts={i: json.loads(b) for i, b in outbox.column(conn, ids, "blackouts").items()},
+        approvers=approvers,
+        states={d.id: d.state for d in parents},
+        open_attempts=outbox.with_open_attempt(conn, ids),
+    )
+
+
+def gate(
+    db: Database,
+    clock: Clock,
+    armed: Mapping[str, str],
+    approvers: Mapping[str, Collection[str]],
+    *,
+    sender: str,
+    lead: timedelta,
+    reply_within: timedelta,
+) -> Passed:
+    """Let through what may go, and write its intents, in one transaction.
+
+    `armed` maps delivery ids to the SHA-256 of the very content their request bytes were built from: a
+    delivery whose stored content is another by now is shut out. What lacks approval at its time is missed:
+    a late approval never publishes by itself.
+    """
+    with db.write() as conn:
+        fresh = outbox.find(conn, ids=list(armed))
+        known = facts(conn, clock, fresh, approvers)
+        going: list[Delivery] = []
+        shut: list[tuple[Delivery, tuple[Gate, ...]]] = []
+        for one in fresh:
+            why = gates(one, known, lead=lead)
+            if one.content_sha256 != armed[one.id] or one.content.sha256 != armed[one.id]:
+                why = (*why, Gate("changed", "its words changed after it was armed"))
+            if why:
+                shut.append((one, why))
+            else:
+                going.append(one)
+        _miss_unapproved(conn, known.now, shut)
+        attempts = _intend(conn, known.now, going, sender, lead + reply_within)
+        # A crash after this commit leaves `publishing` with an open attempt: recovery looks before anything else.
+        return Passed(attempts, desk.stop_epoch(conn), tuple(shut))
+
+
+def _miss_unapproved(
+    conn: Connection, now: datetime, shut: Sequence[tuple[Delivery, tuple[Gate, ...]]]
+) -> None:
+    late = [
+        (d, next(g.sentence for g in why if g.code == "unapproved"))
+        for d, why in shut
+        if {g.code for g in why} == {"unapproved"}
+    ]
+    outbox.change(
+        conn,
+        now,
+        [
+            (
+                d,
+                State.MISSED,
+                {"reason": f"{sentence} when it was due"},
+                about(
+                    "schedule.missed",
+                    DAEMON,
+                    d,
+                    code="unapproved",
+                    facts={"content_sha256": d.content_sha256},
+                ),
+            )
+            for d, sentence in late
+        ],
+    )
+
+
+def _intend(
+    conn: Connection, now: datetime, going: Sequence[Delivery], sender: str, within: timedelta
+) -> dict[str, str]:
+    rows = [
+        {
+            "id": ulid(now),
+            "delivery_id": d.id,
+            "n": d.attempts + 1,
+            "state": AttemptState.INTENT.value,
+            "sender": sender,
+            "intent_at": instant(now),
+            "deadline": instant(max(now, d.fire_at) + within),
+            "ended_at": "",
+            "sent_us": 0,
+            "code": "",
+            "detail": "",
+            "looks": 0,
+            "looked_at": "",
+        }
+        for d in going
+    ]
+    outbox.change(
+        conn,
+        now,
+        [
+            (
+                d,
+                State.PUBLISHING,
+                {},
+                about(
+                    "publish.attempted",
+                    DAEMON,
+                    d,
+                    facts={
+                        "try": d.attempts + 1,
+                        "content_sha256": d.content_sha256,
+                        "plan_sha256": d.plan_sha256,
+                        "policy_sha256": d.policy_sha256,
+                        "key": d.key,
+                    },
+                ),
+            )
+            for d in going
+        ],
+    )
+    outbox.open_attempts(conn, now, rows)
+    return {str(r["delivery_id"]): str(r["id"]) for r in rows}
+
+
+def stand_down(db: Database, clock: Clock, attempts: Mapping[str, str], why: PublishError) -> None:
+    """The last look said stop: nothing was written. The attempts end `not_sent`, the deliveries wait on."""
+    now = clock.now()
+    with db.write() as conn:
+        fresh = outbox.find(conn, ids=list(attempts))
+        ended = {"ended_at": instant(now), "code": why.code, "detail": why.detail}
+        outbox.settle_attempts(
+            conn, [(attempts[d.id], AttemptState.INTENT, AttemptState.NOT_SENT, ended) for d in fresh]
+        )
+        facts = {"sent": False}
+        outbox.change(
+            conn,
+            now,
+            [
+                (
+                    d,
+                    State.SCHEDULED,
+                    # It was never on its way: this does not use up one of its tries.
+                    {"reason": why.detail, "attempts": d.attempts - 1},
+                    about("publish.deferred", DAEMON, d, code=why.code, said=why.detail, facts=facts),
+                )
+                for d in fresh
+            ],
+        )
+
+
+def not_ready(
+    conn: Connection, now: datetime, d: Delivery, error: PublishError, again: datetime, reason: str
+) -> None:
+    """Arming was refused: it stays scheduled, people see why, and it is armed again while its window is open."""
+    outbox.note(conn, [d.id], reason=reason, fire_at=instant(again))
+    facts = {"armed": False, "next_try_at": instant(again)}
+    log.append(
+        conn, now, [about("publish.deferred", DAEMON, d, code=error.code, said=error.detail, facts=facts)]
+    )

@@ -1,0 +1,172 @@
+"""Settling: outcomes become states, attempts and log entries, in one transaction for a group of them.
+
+A crash before it leaves `publishing`; reconcile finds out, with the same code as after a lost reply.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from scheduler.domain.content import instant
+from scheduler.domain.delivery import AttemptState, Delivery, State
+from scheduler.domain.publisher import Receipt
+from scheduler.domain.retry import backoff, next_try
+from scheduler.errors import NotSent, OutcomeUnknown, PublishError, Rejected, RetryLater, Unauthorised
+from scheduler.evidence.entry import Event, ulid
+from scheduler.services.clock import Clock
+from scheduler.services.events import DAEMON, about, whole_second
+from scheduler.store import desk, log, outbox
+from scheduler.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one attempt. `sent_us`: microseconds after it was due of the first byte (0 = none)."""
+
+    delivery_id: str
+    attempt_id: str
+    result: Receipt | PublishError
+    sent_us: int = 0
+
+
+def settle(db: Database, clock: Clock, outcomes: Sequence[Outcome]) -> None:
+    """Record outcomes and what follows from them, in one transaction.
+
+    A crash before the commit leaves these deliveries `publishing`: reconcile finds the posts by looking.
+    """
+    if not outcomes:
+        return
+    now = clock.now()
+    with db.write() as conn:
+        fresh = {d.id: d for d in outbox.find(conn, ids=[o.delivery_id for o in outcomes])}
+        changes: list[outbox.Change] = []
+        ended: list[tuple[str, AttemptState, AttemptState, Mapping[str, Any]]] = []
+        for one in outcomes:
+            delivery = fresh[one.delivery_id]
+            state, attempt, fields, event = _what_follows(delivery, one, now)
+            changes.append((delivery, state, fields, event))
+            code, detail = _code(one.result)
+            ended.append(
+                (
+                    one.attempt_id,
+                    AttemptState.INTENT,
+                    attempt,
+                    {"ended_at": instant(now), "sent_us": one.sent_us, "code": code, "detail": detail},
+                )
+            )
+        outbox.settle_attempts(conn, ended)
+        outbox.change(conn, now, changes)
+        _hold_refused_accounts(conn, now, [(fresh[o.delivery_id], o.result) for o in outcomes])
+        wake_next_parts(conn, now, [d.id for d, to, *_ in changes if to is State.PUBLISHED])
+
+
+def _code(result: Receipt | PublishError) -> tuple[str, str]:
+    return ("", "") if isinstance(result, Receipt) else (result.code[:80], result.detail[:500])
+
+
+def _what_follows(
+    d: Delivery, one: Outcome, now: datetime
+) -> tuple[State, AttemptState, dict[str, Any], Event]:
+    """The table of architecture §3: result → state, attempt, columns, log entry."""
+    result = one.result
+    facts = {"try": d.attempts, "content_sha256": d.content_sha256, "key": d.key}
+    if isinstance(result, Receipt):
+        facts |= {"sent_us": one.sent_us}
+        return (
+            State.PUBLISHED,
+            AttemptState.ACCEPTED,
+            published(result, now),
+            accepted("publish.accepted", d, result, facts),
+        )
+    code, detail = _code(result)
+    if isinstance(result, RetryLater | NotSent):
+        asked = result.at if isinstance(result, RetryLater) else None
+        jitter = random.random()  # noqa: S311 - because jitter needs no secrecy
+        at = next_try(now, asked, d.attempts, jitter) if asked else now + backoff(d.attempts, jitter)
+        at = whole_second(at)
+        facts |= {"next_try_at": instant(at)}
+        return (
+            State.SCHEDULED,
+            AttemptState.NOT_SENT,
+            {"fire_at": instant(at), "reason": f"{code}: tried {d.attempts} time(s), next {instant(at)}"},
+            about("publish.deferred", DAEMON, d, code=code, said=detail, facts=facts),
+        )
+    if isinstance(result, Rejected):
+        return (
+            State.FAILED,
+            AttemptState.REJECTED,
+            {"reason": f"{code}: {detail}".strip(": ")},
+            about("publish.failed", DAEMON, d, code=code, said=detail, facts=facts),
+        )
+    return (
+        State.UNCONFIRMED,
+        AttemptState.UNKNOWN,
+        {"reason": f"{code}: {detail}".strip(": ")},
+        about("publish.unknown", DAEMON, d, code=code, said=detail, facts=facts),
+    )
+
+
+def published(receipt: Receipt, now: datetime) -> dict[str, Any]:
+    """The columns that a receipt fills."""
+    return {
+        "remote_id": receipt.remote_id,
+        "url": receipt.url,
+        "extra": json.dumps(dict(receipt.extra), sort_keys=True),
+        "published_at": instant(now),
+        "reason": "",
+    }
+
+
+def accepted(type: str, d: Delivery, receipt: Receipt, facts: Mapping[str, Any]) -> Event:
+    """A log entry that carries the platform's proof."""
+    proof = {"remote_id": receipt.remote_id, "url": receipt.url}
+    return about(type, DAEMON, d, facts={**facts, "receipt": proof})
+
+
+def _hold_refused_accounts(
+    conn: Connection, now: datetime, results: Sequence[tuple[Delivery, Receipt | PublishError]]
+) -> None:
+    """A refused token stops its account until a person has seen to it."""
+    standing = {h.scope for h in desk.holds(conn)}
+    for delivery, result in results:
+        scope = f"account:{delivery.account}"
+        if isinstance(result, Unauthorised) and scope not in standing:
+            standing.add(scope)
+            reason = f"its token was refused ({result.code}): put a new one in place, then release"
+            desk.add_hold(
+                conn,
+                {
+                    "id": ulid(now),
+                    "scope": scope,
+                    "person": DAEMON.id,
+                    "organisation": delivery.organisation,
+                    "reason": reason,
+                    "started_at": instant(now),
+                    "released_by": "",
+                    "released_at": "",
+                },
+            )
+            log.append(
+                conn, now, [about("hold.started", DAEMON, delivery, said=reason, facts={"scope": scope})]
+            )
+
+
+def wake_next_parts(conn: Connection, now: datetime, published_ids: Collection[str]) -> None:
+    """The next part of a thread goes as soon as the part before it has its receipt."""
+    if not published_ids:
+        return
+    waiting = outbox.find(conn, states=[State.SCHEDULED])
+    mine = [d.id for d in waiting if d.after in published_ids]
+    outbox.note(conn, mine, fire_at=instant(whole_second(now)))
+
+
+def never_answered() -> OutcomeUnknown:
+    """The outcome of a request whose reply did not come before the deadline."""
+    return OutcomeUnknown("no_reply", "no reply came before the deadline")
