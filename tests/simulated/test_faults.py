@@ -253,6 +253,17 @@ def test_each_platform_says_429_in_its_own_headers(
     assert (reply.headers["retry-after"], reply.body["error"]["code"]) == ("2", 32)
 
 
+def test_a_rate_limit_holds_for_its_window_and_each_account(
+    sim: process.Running, x: Client, faults: Callable
+) -> None:
+    faults({"fault": "limit", "limit": 2, "seconds": 900})
+    other = Client(sim.servers["x"], x.token + "-2")
+    assert [x.post("/2/tweets", {"text": f"Number {n}"}).status for n in range(4)] == [201, 201, 429, 429]
+    assert other.post("/2/tweets", {"text": "Not limited"}).status == 201
+    sim.advance(900)
+    assert x.post("/2/tweets", {"text": "Number 4"}).status == 201
+
+
 def test_a_redirect_leads_to_another_port(sim: process.Running, mastodon: Client, faults: Callable) -> None:
     faults({"fault": "redirect", "to": "x"})
     reply = mastodon.post("/api/v1/statuses", {"status": "No"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -68,7 +69,7 @@ class Desk:
             return
         platform = self.platforms[connection.platform]
         route = platform.route(call)
-        rule = self.script.take(platform.name, route.account, route.step)
+        rule = self.script.take(platform.name, route.account, route.step, self.shelf.now_ns() / 1e9)
         visit = Visit(self, platform, connection, call, route)
         if rule is None:
             visit.answer(visit.run())
@@ -161,6 +162,8 @@ class Visit:
         """The answers that are given without doing anything."""
         if rule.fault == "throttle":
             return self.platform.throttled(rule.retry_after_s)
+        if rule.fault == "limit":
+            return self.platform.throttled(math.ceil(rule.seconds))
         if rule.fault == "http_5xx_before":
             return self.platform.failed(rule.status)
         if rule.fault == "refuse":

@@ -22,6 +22,7 @@ KINDS = {
     "http_5xx_before": "a 5xx (`status`), nothing done",
     "http_5xx_after": "done, and a 5xx (`status`)",
     "throttle": "429 in the platform's form, retry after `retry_after_s`",
+    "limit": "429 for what an account sends beyond `limit` in `seconds` (the platform's own rate limit)",
     "late_commit": "closed without a byte, done only `seconds` later",
     "slow_media": "the picture is processing for `polls` looks",
     "not_processed": "the picture is never ready",
@@ -54,6 +55,7 @@ class Rule:
     retry_after_s: int = 1
     seconds: float = 0.0
     polls: int = 2
+    limit: int = 0
     to: str = ""
 
     @classmethod
@@ -85,6 +87,15 @@ def _fraction(account: str) -> float:
 class _Tally:
     skipped: int = 0
     fired: int = 0
+    since: float = float("-inf")
+    used: int = 0
+
+    def over(self, rule: Rule, now: float) -> bool:
+        """Count one request in the present window; whether it is one too many."""
+        if now - self.since >= rule.seconds:
+            self.since, self.used = now, 0
+        self.used += 1
+        return self.used > rule.limit
 
 
 @dataclass(slots=True)
@@ -101,13 +112,21 @@ class Script:
             raise ValueError("faults are a JSON list of objects")
         return cls(tuple(Rule.parse(rule) for rule in raw))
 
-    def take(self, platform: str, account: str, step: str) -> Rule | None:
-        """The fault that this request meets, counted as fired; None where all goes well."""
+    def take(self, platform: str, account: str, step: str, now: float = 0.0) -> Rule | None:
+        """The fault that this request meets, counted as fired; None where all goes well.
+
+        `now` is in seconds, for the windows of rate limits.
+        """
         for at, rule in enumerate(self.rules):
             if not rule.meets(platform, account, step):
                 continue
-            tally = self.tallies.setdefault((at, account if rule.each else ""), _Tally())
-            if tally.skipped < rule.skip:
+            by_account = rule.each or rule.fault == "limit"
+            tally = self.tallies.setdefault((at, account if by_account else ""), _Tally())
+            if rule.fault == "limit":
+                if tally.over(rule, now):
+                    tally.fired += 1
+                    return rule
+            elif tally.skipped < rule.skip:
                 tally.skipped += 1
             elif rule.times < 0 or tally.fired < rule.times:
                 tally.fired += 1
