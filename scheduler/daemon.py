@@ -168,7 +168,7 @@ class Daemon:
             del self._children[name]
             if code != 0:
                 self.say(
-                    f"trouble     the process for '{name}' ended with {code}; what it left is being looked for"
+                    f"trouble     the process for '{name}' ended with {code}; what it left is looked for"
                 )
 
     def _wait_for_senders(self) -> None:

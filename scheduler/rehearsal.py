@@ -56,7 +56,7 @@ class Rehearsal:
 
     @property
     def t0(self) -> datetime:
-        """The launch wave's instant: the launch, or the first wave where no post goes at the launch itself."""
+        """The launch wave's instant: the launch, or the first wave where no post goes at it."""
         dues = sorted({r.plan.due for r in self.rendered})
         if not dues:
             raise UsageError("the campaign has no post that goes anywhere", help="launchday check")
@@ -94,7 +94,7 @@ class Rehearsal:
     def _queue_and_approve(self, app: App) -> None:
         close = min(r.plan.close for r in self.rendered)
         # Approvals are given while they are still taken: an hour before the first of them closes.
-        clocks.launch_in(app.db, app.clock, close, timedelta(hours=1))
+        clocks.move_to(app.db, app.clock, close - timedelta(hours=1))
         differences = plan(app.db, self.campaign.slug, self.rendered, app.clock.now())
         queue(app.db, app.clock, STAND_IN, differences, self.pictures)
         with app.db.read() as conn:
@@ -105,8 +105,8 @@ class Rehearsal:
             approve(app.db, app.clock, app.directory, actor, mine, "Rehearsal: a stand-in's approval.")
 
     def _launch(self, app: App) -> int:
-        """Start the real daemon before T0 and wait for every outcome; returns how many a crash left in doubt."""
-        clocks.launch_in(app.db, app.clock, self.t0, timedelta(seconds=self.lead))
+        """Start the real daemon, wait for every outcome; returns how many a crash left in doubt."""
+        clocks.move_to(app.db, app.clock, self.t0 - timedelta(seconds=self.lead))
         wave = [d for d in _all(app) if d.due == self.t0]
         in_doubt = 0
         if self.crash:
@@ -136,9 +136,7 @@ class Rehearsal:
         found = [d for d in _all(app) if d.due == self.t0]
         doubt = sum(d.state in IN_DOUBT for d in found)
         out = sum(d.state in OUT for d in found)
-        self.say(
-            f"CRASH. Daemon and sender were killed (SIGKILL) after {after} of {len(found)} requests were begun."
-        )
+        self.say(f"CRASH. Daemon and sender were killed (SIGKILL) after {after} of {len(found)} requests.")
         self.say(f"  {out} published   {doubt} in doubt (their intent was on disk). Starting again.")
         return doubt
 

@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 app, number, asked.at, overdue=asked.overdue, organisation=asked.org, after_each=crash
             )
     except LaunchdayError as error:
-        print(f"{error.message} ({error.help})" if error.help else error.message, file=sys.stderr)  # noqa: T201 - because this is its talk
+        sys.stderr.write(f"{error.message} ({error.help})\n" if error.help else f"{error.message}\n")
         return error.exit_code
 
 
@@ -95,7 +95,10 @@ def send(
 
 @dataclass(frozen=True, slots=True)
 class Wave:
-    """What goes together at `at`. `unapproved` were not armed: nothing of them is uploaded; the gate decides."""
+    """What goes together at `at`.
+
+    `unapproved` were not armed: nothing of them is uploaded; the gate decides.
+    """
 
     number: str
     at: datetime
@@ -274,7 +277,7 @@ def look_for_all(app: App, organisation: str) -> int:
         while time.monotonic() < end:
             reconcile.adopt(app.db, app.clock, app.is_dead)
             for one in reconcile.reconcile(app.db, app.clock, reach, app.timing, app.is_dead, organisation):
-                print(f"recovery    {one.delivery.name}    {one.said}", flush=True)  # noqa: T201 - because this is its data
+                sys.stderr.write(f"recovery    {one.delivery.name}    {one.said}\n")
             with app.db.read() as conn:
                 if not outbox.find(
                     conn, states=[State.UNCONFIRMED, State.PUBLISHING], organisation=organisation

@@ -117,7 +117,8 @@ def show_(ctx: click.Context, delivery: str, campaign: str, as_json: bool) -> in
             click.echo(f"{'needs':15} {need}")
         for a in row["tries"]:
             click.echo(
-                f"try {a['n']:<11} {a['intent_at']}  {a['state']}  {show.visible(a['code'] + ' ' + a['detail'])}"
+                f"try {a['n']:<11} {a['intent_at']}  {a['state']}  "
+                + show.visible(f"{a['code']} {a['detail']}")
             )
         for e in row["log"]:
             click.echo(f"log {e['seq']:<11} {e['at']}  {e['type']}")

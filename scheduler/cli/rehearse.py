@@ -148,8 +148,9 @@ def _log(app: App, names: list[str]) -> None:
 def _figures(app: App, result: dict[str, Any], quiet: bool) -> None:
     asked = f"   {result['asking']} ask a person" if result["asking"] else ""
     click.echo(
-        f"\n{result['published']} published   {result['failed']} failed   {result['unconfirmed']} unconfirmed{asked}   "
-        f"spread {(result['spread_ms'] or 0) / 1000:.3f} s   duplicates {result['duplicates']}   lost {result['lost']}"
+        f"\n{result['published']} published   {result['failed']} failed   "
+        f"{result['unconfirmed']} unconfirmed{asked}   spread {(result['spread_ms'] or 0) / 1000:.3f} s   "
+        f"duplicates {result['duplicates']}   lost {result['lost']}"
     )
     show.say("Counted from the platforms' own ledger. Look closer: launchday --rehearsal log", quiet=quiet)
     show.say(

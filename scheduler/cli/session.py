@@ -83,7 +83,7 @@ def choosing(command: Callable[..., Any]) -> Callable[..., Any]:
 def chosen(
     app: App, deliveries: Sequence[str], campaign: str, org: str, platform: str, post: str
 ) -> list[Delivery]:
-    """The deliveries that are meant, cancelled ones left out. Raises UsageError for a name that is nothing."""
+    """The deliveries that are meant, cancelled ones left out. Raises UsageError."""
     from scheduler.domain.delivery import State
     from scheduler.store import outbox
 
@@ -111,7 +111,7 @@ def chosen(
 
 
 def organisations(app: App, org: str) -> tuple[str, ...]:
-    """The organisations that a name stands for; none for "". Raises UsageError for a name that is nothing."""
+    """The organisations that a name stands for; none for "". Raises UsageError."""
     if not org:
         return ()
     found = app.directory.expand(org)
@@ -129,6 +129,14 @@ def known(name: str, names: set[str], what: str) -> None:
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     have = f"there are: {', '.join(sorted(names)[:12])}" if names else "nothing is queued: launchday queue"
     raise UsageError(f"'{name}' is not {what}", help=f"did you mean '{near[0]}'?" if near else have)
+
+
+def narrowed(*narrowing: object) -> None:
+    """Nothing is rejected or cancelled by forgetting to say what. Raises UsageError."""
+    if not any(narrowing):
+        raise UsageError(
+            "say which deliveries", help="name them, or give --post, --org, --platform or --campaign"
+        )
 
 
 def wants(app: App, campaign: str) -> tuple[Workspace, list[tuple[Campaign, tuple[Rendered, ...]]]]:

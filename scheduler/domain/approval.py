@@ -104,7 +104,7 @@ def missing(
 
 
 def rejects(decision: Decision, delivery: Delivery, given: Iterable[Decision]) -> bool:
-    """Whether this is a rejection of these words that the same person has not taken back by approving since."""
+    """Whether this rejects these words and the same person has not approved them since."""
     if decision.verdict != "rejected" or decision.content_sha256 != delivery.content_sha256:
         return False
     return not any(

@@ -39,7 +39,7 @@ def say(at: datetime, zone: ZoneInfo) -> str:
 
 def parse(text: str, zone: ZoneInfo, launch: Moment | None = None) -> Moment:
     """The moment the text means; `launch` is None where a time relative to it makes no sense."""
-    text = " ".join(text.split(" ")) if text.strip() == text else text.strip()
+    text = text.strip()
     if len(text) > LONGEST_TEXT:
         raise WrongTime("E201", "that is not a time", f"write it like {EXAMPLE}")
     relative = _relative(text)

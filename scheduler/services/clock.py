@@ -40,20 +40,25 @@ class Clock:
 def launch_in(db: Database, clock: Clock, launch: datetime, delay: timedelta) -> None:
     """Move a simulation's clock so that `launch` comes after `delay`.
 
-    Raises UsageError for a live database, and where the clock would have to go back.
+    Raises UsageError for a live database, and where this simulation's launch has happened already.
     """
+    target = launch - delay
+    if target < clock.now() and clock.now() >= launch and clock.offset:
+        raise UsageError(
+            "the launch of this simulation has happened already",
+            help="delete .launchday/simulation to begin again, or give launchday rehearse",
+        )
+    move_to(db, clock, target)
+
+
+def move_to(db: Database, clock: Clock, target: datetime) -> None:
+    """Let a simulation's clock say `target` now. Raises UsageError for a live database."""
     if db.mode == "live":
         raise UsageError(
             "--launch-in moves the clock, and a live launch keeps its time", help="use launchday move"
         )
-    wanted = launch - delay - clock.wall()
+    offset = target - clock.wall()
     with db.write() as conn:
-        if wanted < desk.offset(conn):
-            if clock.wall() + desk.offset(conn) >= launch:
-                raise UsageError(
-                    "the launch of this simulation has happened already",
-                    help="delete .launchday/simulation to begin again, or give launchday rehearse",
-                )
         # A crash here leaves the old offset: the launch is simply as far away as before.
-        desk.set_offset(conn, wanted)
-    clock.offset = wanted
+        desk.set_offset(conn, offset)
+    clock.follow(db)

@@ -1,4 +1,4 @@
-"""The gate of a wave, in one transaction: what may go gets its intent on disk before its first byte leaves."""
+"""The gate of a wave, in one transaction: an intent is on disk before its first byte leaves."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def gate(
                 going.append(one)
         _miss_unapproved(conn, known.now, shut)
         attempts = _intend(conn, known.now, going, sender, lead + reply_within)
-        # A crash after this commit leaves `publishing` with an open attempt: recovery looks before anything else.
+        # A crash after this commit leaves `publishing` with an open attempt: recovery looks first.
         return Passed(attempts, desk.stop_epoch(conn), tuple(shut))
 
 
@@ -190,7 +190,7 @@ def stand_down(db: Database, clock: Clock, attempts: Mapping[str, str], why: Pub
 def not_ready(
     conn: Connection, now: datetime, d: Delivery, error: PublishError, again: datetime, reason: str
 ) -> None:
-    """Arming was refused: it stays scheduled, people see why, and it is armed again while its window is open."""
+    """Arming was refused: it stays scheduled, people see why, and it is armed again in its window."""
     outbox.note(conn, [d.id], reason=reason, fire_at=instant(again))
     facts = {"armed": False, "next_try_at": instant(again)}
     log.append(

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from scheduler.domain.content import Plan, canonical, instant, parse_instant, sha256
@@ -103,12 +104,10 @@ def _moved_plan(plan: dict[str, str], to: datetime, one: Delivery) -> Plan:
     )
 
 
-def _refusal(
-    one: Delivery, to: datetime, attempts: Sequence[object], blackouts: Sequence[Sequence[str]]
-) -> str:
+def _refusal(one: Delivery, to: datetime, attempts: Sequence[Any], blackouts: Sequence[Sequence[str]]) -> str:
     if one.state not in (State.SCHEDULED, State.MISSED):
         return f"it is {one.state}"
-    if any(AttemptState(str(a.state)) in MAY_STILL_LAND for a in attempts):  # type: ignore[attr-defined]  # because a row's columns are not declared
+    if any(AttemptState(a.state) in MAY_STILL_LAND for a in attempts):
         return "an earlier attempt may still land"
     if to < one.embargo:
         return f"the new time is before its embargo ({instant(one.embargo)})"

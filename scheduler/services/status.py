@@ -92,7 +92,8 @@ class Status:
             found.append("  Nothing is lost and nothing will be sent twice: what is in doubt is looked for.")
         for hold in self.holds:
             found.append(
-                f"  HELD {hold.scope} by {hold.person} since {show(hold.started_at, directory.zone)}: {hold.reason}"
+                f"  HELD {hold.scope} by {hold.person} since "
+                f"{show(hold.started_at, directory.zone)}: {hold.reason}"
             )
         for d in [d for d in self.troubled if d.state in WANTS_A_PERSON][:20]:
             found.append(f"  {d.state}: {d.name}: {d.reason}")
@@ -100,7 +101,8 @@ class Status:
             lacking = sum(bool(s.missing) for s in wave)
             ready = "all approved" if not lacking else f"{lacking} of {len(wave)} lack an approval"
             found.append(
-                f"  next wave {show(wave[0].delivery.fire_at, directory.zone)}: {len(wave)} deliveries, {ready}"
+                f"  next wave {show(wave[0].delivery.fire_at, directory.zone)}: "
+                f"{len(wave)} deliveries, {ready}"
             )
         return found
 

@@ -11,12 +11,12 @@ from sqlalchemy import Connection, insert, select, update
 from scheduler.domain.approval import Decision
 from scheduler.domain.content import instant, parse_instant
 from scheduler.domain.gates import Hold
-from scheduler.store.tables import Control, DecisionRow, HoldRow, MediaRow
+from scheduler.store.tables import Control, DecisionRow, HoldRow, MediaRow, table_of
 
-_c = Control.__table__  # type: ignore[attr-defined]  # because SQLModel does not declare __table__
-_decisions = DecisionRow.__table__  # type: ignore[attr-defined]  # because SQLModel does not declare __table__
-_holds = HoldRow.__table__  # type: ignore[attr-defined]  # because SQLModel does not declare __table__
-_media = MediaRow.__table__  # type: ignore[attr-defined]  # because SQLModel does not declare __table__
+_c = table_of(Control)
+_decisions = table_of(DecisionRow)
+_holds = table_of(HoldRow)
+_media = table_of(MediaRow)
 _SLICE = 5_000
 
 

@@ -15,12 +15,12 @@ from scheduler import __version__
 from scheduler.domain.content import canonical, instant
 from scheduler.errors import LogBroken
 from scheduler.evidence.entry import Disclosure, Event, digest, leaf
-from scheduler.store.tables import Control, DisclosureRow, EntryRow
+from scheduler.store.tables import Control, DisclosureRow, EntryRow, table_of
 
 _HOST = socket.gethostname()
-_control = Control.__table__  # type: ignore[attr-defined]  # because SQLModel does not declare __table__
-_entries = EntryRow.__table__  # type: ignore[attr-defined]  # because SQLModel does not declare __table__
-_disclosures = DisclosureRow.__table__  # type: ignore[attr-defined]  # because SQLModel does not declare __table__
+_control = table_of(Control)
+_entries = table_of(EntryRow)
+_disclosures = table_of(DisclosureRow)
 
 
 @dataclass(frozen=True, slots=True)

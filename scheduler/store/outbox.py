@@ -21,10 +21,10 @@ from scheduler.domain.delivery import (
 from scheduler.errors import RefusedTransition
 from scheduler.evidence.entry import Event
 from scheduler.store import log
-from scheduler.store.tables import AttemptRow, DeliveryRow
+from scheduler.store.tables import AttemptRow, DeliveryRow, table_of
 
-_d = DeliveryRow.__table__  # type: ignore[attr-defined]  # because SQLModel does not declare __table__
-_a = AttemptRow.__table__  # type: ignore[attr-defined]  # because SQLModel does not declare __table__
+_d = table_of(DeliveryRow)
+_a = table_of(AttemptRow)
 
 # SQLite takes at most 32,766 parameters in a statement; ids are asked for in slices of this many.
 _SLICE = 5_000

@@ -5,7 +5,7 @@ Instants are text as `domain.content.instant` writes them: they sort as they rea
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, LargeBinary, text
+from sqlalchemy import BigInteger, Column, Index, LargeBinary, Table, text
 from sqlmodel import Field, SQLModel
 
 
@@ -171,3 +171,9 @@ class DisclosureRow(SQLModel, table=True):
     field: str
     salt: str
     value: str
+
+
+def table_of(row: type[SQLModel]) -> Table:
+    """The table behind a row class (SQLModel does not declare the attribute)."""
+    found: Table = row.__table__  # type: ignore[attr-defined]  # because SQLModel does not declare it
+    return found

@@ -1,0 +1,246 @@
+"""hold, release, cancel, resolve: what people stop, let go, take out and answer for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from scheduler.cli import session, show
+from scheduler.cli.show import as_option, json_option, yes_option
+from scheduler.errors import UsageError
+
+if TYPE_CHECKING:
+    from scheduler.app import App
+
+
+SCOPES = ("--all", "--campaign", "--org", "--platform", "--account", "--post")
+
+
+def _scope(everything: bool, **named: str) -> str:
+    given = [f"{kind}:{name}" for kind, name in named.items() if name]
+    if everything + len(given) != 1:
+        raise UsageError(
+            "say what, with exactly one of " + ", ".join(SCOPES), help="for example: launchday hold --all"
+        )
+    return "all" if everything else given[0]
+
+
+def _scopes(app: App, scope: str) -> list[str]:
+    """A group is held organisation by organisation; a name that is nothing is refused."""
+    kind, _, name = scope.partition(":")
+    if kind == "org":
+        return [f"org:{o}" for o in session.organisations(app, name)]
+    if kind == "platform":
+        session.known(name, {a.platform for a in app.directory.accounts}, "a platform of accounts.yaml")
+    if kind == "account":
+        session.known(name, {a.id for a in app.directory.accounts}, "an account (organisation/platform)")
+    if kind in ("campaign", "post"):
+        queued = session.chosen(app, [], "", "", "", "")
+        posts = {f"{d.campaign}/{d.post}" for d in queued}
+        if kind == "campaign":
+            session.known(name, {d.campaign for d in queued}, "a campaign with deliveries")
+        elif name not in posts:
+            full = [p for p in posts if p.split("/")[1] == name]
+            session.known(full[0] if len(full) == 1 else name, posts, "a queued post")
+            return [f"post:{full[0]}"]
+    return [scope]
+
+
+@click.command()
+@click.option("--all", "everything", is_flag=True, help="Everything.")
+@click.option("--campaign", default="", help="One campaign.")
+@click.option("--org", default="", help="One organisation or group.")
+@click.option("--platform", default="", help="One platform.")
+@click.option("--account", default="", help="One account, organisation/platform.")
+@click.option("--post", default="", help="One post.")
+@click.option("--note", default="", help="Why (required).")
+@as_option
+@json_option
+@click.pass_context
+def hold(
+    ctx: click.Context,
+    everything: bool,
+    campaign: str,
+    org: str,
+    platform: str,
+    account: str,
+    post: str,
+    note: str,
+    actor: str,
+    as_json: bool,
+) -> int:
+    """Stop what waits, now. Needs no running daemon; answers when it is known what had left."""
+    from scheduler.services.hold import hold as stop
+    from scheduler.services.hold import may_hold
+
+    with session.opened(ctx) as app:
+        who = session.who(app, actor, must_be_known=True)
+        may_hold(app.directory, who)
+        scope = _scope(everything, campaign=campaign, org=org, platform=platform, account=account, post=post)
+        patience = app.timing.reply_within.total_seconds() + 2
+        held = [stop(app.db, app.clock, who, one, note, patience=patience) for one in _scopes(app, scope)]
+        waiting = [d for h in held for d in h.waiting]
+        out = [d for h in held for d in h.out]
+        doubt = [d for h in held for d in h.in_doubt]
+        if as_json:
+            show.document(
+                "hold",
+                items=[{"scope": h.hold.scope, "hold": h.hold.id} for h in held],
+                held=[d.name for d in waiting],
+                already_out=[d.name for d in out],
+                in_doubt=[d.name for d in doubt],
+            )
+            return 0
+        click.echo(
+            f"Held {len(waiting)} that waited ({scope}). Already out: {len(out)}. In doubt: {len(doubt)}."
+        )
+        for name, found in (("already out", out), ("in doubt", doubt)):
+            for d in found[-40:]:
+                show.say(f"  {name}: {d.name}  {d.url}")
+        show.say(
+            f"Nothing of it goes out until: launchday release {'--all' if scope == 'all' else _flag(scope)}"
+        )
+    return 0
+
+
+def _flag(scope: str) -> str:
+    kind, _, name = scope.partition(":")
+    return f"--{kind} {name}"
+
+
+@click.command()
+@click.option("--all", "everything", is_flag=True, help="Every hold.")
+@click.option("--campaign", default="", help="One campaign.")
+@click.option("--org", default="", help="One organisation or group.")
+@click.option("--platform", default="", help="One platform.")
+@click.option("--account", default="", help="One account, organisation/platform.")
+@click.option("--post", default="", help="One post.")
+@click.option("--resume", is_flag=True, help="Send what was due meanwhile, where its window is still open.")
+@click.option("--note", default="", help="Why, for the log.")
+@as_option
+@yes_option
+@json_option
+@click.pass_context
+def release(
+    ctx: click.Context,
+    everything: bool,
+    campaign: str,
+    org: str,
+    platform: str,
+    account: str,
+    post: str,
+    resume: bool,
+    note: str,
+    actor: str,
+    yes: bool,
+    as_json: bool,
+) -> int:
+    """End a hold. What was due meanwhile is missed, unless --resume and its window is open."""
+    from scheduler.services.hold import may_hold
+    from scheduler.services.hold import release as end
+
+    with session.opened(ctx) as app:
+        who = session.who(app, actor, must_be_known=True)
+        may_hold(app.directory, who)
+        scope = _scope(everything, campaign=campaign, org=org, platform=platform, account=account, post=post)
+        if not show.confirm(f"Release {scope}?", yes=yes):
+            return 0
+        soon = app.timing.soon + app.timing.arm_lead
+        done = [
+            end(app.db, app.clock, who, one, note, resume=resume, soon=soon) for one in _scopes(app, scope)
+        ]
+        missed = [d.name for r in done for d in r.missed]
+        resumed = [d.name for r in done for d in r.resumed]
+        if as_json:
+            show.document(
+                "release",
+                items=[{"scope": h.scope} for r in done for h in r.holds],
+                missed=missed,
+                resumed=resumed,
+            )
+        show.say(f"Released {scope}. {len(missed)} were due meanwhile and are missed; {len(resumed)} go now.")
+        if missed:
+            show.say("Next: launchday move WAVE --to LATER, then approve again")
+    return 0
+
+
+@click.command()
+@session.choosing
+@click.option("--note", default="", help="Why, for the log.")
+@as_option
+@yes_option
+@json_option
+@click.pass_context
+def cancel(
+    ctx: click.Context,
+    deliveries: tuple[str, ...],
+    campaign: str,
+    org: str,
+    platform: str,
+    post: str,
+    note: str,
+    actor: str,
+    yes: bool,
+    as_json: bool,
+) -> int:
+    """Take deliveries out for good, before they are published."""
+    from scheduler.services.hold import cancel as take_out
+
+    with session.opened(ctx) as app:
+        who = session.who(app, actor, must_be_known=True)
+        session.narrowed(deliveries, campaign, org, platform, post)
+        wanted = session.chosen(app, deliveries, campaign, org, platform, post)
+        if not show.confirm(f"Cancel {len(wanted)} deliveries for good?", yes=yes):
+            return 0
+        done = take_out(app.db, app.clock, who, wanted, note)
+        stayed = [d for d in wanted if d.id not in {c.id for c in done}]
+        named = _posts_that_name(app, org, [d.id for d in done]) if org else []
+        if as_json:
+            show.document(
+                "cancel",
+                items=[{"delivery": d.name} for d in done],
+                stayed=[{"delivery": d.name, "state": str(d.state)} for d in stayed],
+                posts_that_name_it=named,
+            )
+        show.say(f"Cancelled {len(done)} deliveries.")
+        for d in stayed:
+            show.say(f"  stays: {d.name} is {d.state}")
+        if named:
+            show.say(f"These still name {org}: {', '.join(named)}. Look whether their words must change.")
+    return 0 if done or not wanted else 1
+
+
+def _posts_that_name(app: App, org: str, gone: Sequence[str]) -> list[str]:
+    """Deliveries of others whose words name the organisation."""
+    names = [app.directory.organisations[o].name.casefold() for o in session.organisations(app, org)]
+    left = [d for d in session.chosen(app, [], "", "", "", "") if d.id not in gone]
+    return [d.name for d in left if any(n in d.content.text.casefold() for n in names)]
+
+
+@click.command()
+@click.argument("delivery")
+@click.option("--published", "url", default="", metavar="URL", help="It is out; here is its address.")
+@click.option("--not-published", is_flag=True, help="It is not out, and I looked.")
+@click.option("--note", default="", help="How you know, for the log.")
+@as_option
+@click.pass_context
+def resolve(ctx: click.Context, delivery: str, url: str, not_published: bool, note: str, actor: str) -> int:
+    """Answer for a delivery that only a person can tell."""
+    from scheduler.services.hold import may_hold
+    from scheduler.services.resolve import resolve as answer
+
+    if bool(url) == not_published:
+        raise UsageError("say either --published URL or --not-published", help="look at the account first")
+    if url and not url.startswith("https://"):
+        raise UsageError("the address must begin with https://", help="copy it from the public page")
+    with session.opened(ctx) as app:
+        who = session.who(app, actor, must_be_known=True)
+        may_hold(app.directory, who)
+        found = session.chosen(app, [delivery], "", "", "", "")
+        after = answer(app.db, app.clock, who, found[0], url, note)
+        show.say(f"{found[0].name} is {after} by {who.id}'s word.")
+        if not url:
+            show.say("Next: launchday move WAVE --to LATER, or launchday cancel")
+    return 0
