@@ -89,6 +89,7 @@ class Volley:
                 self._data[shot.id] = serialise(shot.request, shot.token)
             except NotSent as error:
                 self._unsendable[shot.id] = error
+        self._failed = dict(self._unsendable)
 
     def connect(self, by: float) -> dict[str, NotSent]:
         """Open what is not open, and again what has died since; until `by` (the transport's clock).
@@ -117,7 +118,8 @@ class Volley:
                 where=str(self._origins[shot_id]),
                 token=shot.token,
             )
-        return failed
+        self._failed = failed
+        return dict(failed)
 
     def _open(self, openings: Mapping[str, Opening], by: float) -> None:
         """Start threads, each server its own: one that does not answer holds up only itself."""
@@ -188,7 +190,7 @@ class Volley:
         return Fired(False, started, ended, not_sent | failed)
 
     def _not_ready(self, shot_id: str) -> NotSent:
-        return self._unsendable.get(shot_id) or NotSent("no_connection", "there was no connection at T0")
+        return self._failed.get(shot_id) or NotSent("no_connection", "there was no connection at T0")
 
     @staticmethod
     def _burst(
