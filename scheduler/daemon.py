@@ -67,6 +67,8 @@ class Daemon:
             finally:
                 waker.shutdown(wait=True)
                 self._wait_for_senders()
+                if self.app.mode == "simulation":
+                    platforms.stop(folder / "platforms")
                 self._beat(stopped=True)
                 for path in pid_files:
                     path.unlink(missing_ok=True)

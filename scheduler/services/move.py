@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from scheduler.domain.content import Plan, canonical, instant, parse_instant, sha256
+from scheduler.domain.content import Plan, instant, parse_instant
 from scheduler.domain.delivery import MAY_STILL_LAND, AttemptState, Delivery, State
 from scheduler.errors import UsageError
 from scheduler.evidence.entry import Actor
@@ -115,8 +115,3 @@ def _refusal(one: Delivery, to: datetime, attempts: Sequence[Any], blackouts: Se
         if start <= instant(to) < end:
             return f"blackout: {reason}"
     return ""
-
-
-def plan_hash(plan: bytes) -> str:
-    """Hash of stored plan bytes, for the check that a row still says what was approved."""
-    return sha256(canonical(json.loads(plan)))
