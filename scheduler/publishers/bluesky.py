@@ -123,9 +123,7 @@ class Bluesky:
     def length(self, content: Content) -> Length:
         """Graphemes, 300 at most; bytes, where they are what is too many."""
         used, size = graphemes(content.text), len(content.text.encode())
-        return (
-            Length(size, _BYTES, "bytes") if used <= 300 < size > _BYTES else Length(used, 300, "characters")
-        )
+        return Length(size, _BYTES, "bytes") if used <= 300 and size > _BYTES else Length(used, 300)
 
     def faults(self, content: Content) -> tuple[str, ...]:
         """Bluesky's rules: 300 graphemes and 3,000 bytes, four pictures of 2,000,000 bytes."""
@@ -151,6 +149,8 @@ def _differs(value: Mapping[str, Any], prepared: Prepared) -> str:
 
 
 def _reference(receipt: Receipt) -> dict[str, str]:
+    if not receipt.extra.get("cid"):
+        raise NotReady("no_cid", "the record of the post before this one is not known exactly")
     return {"uri": receipt.remote_id, "cid": receipt.extra["cid"]}
 
 

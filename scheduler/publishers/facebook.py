@@ -79,6 +79,7 @@ class Facebook:
 
     def find(self, prepared: Prepared, key: str, since: datetime, http: Http) -> Receipt | None:
         """List the page's published posts from `since` on and compare their messages."""
+        wanted = replies.words_to_find(prepared.content)
         query = {
             "since": str(int(since.astimezone(UTC).timestamp())),
             "limit": "100",
@@ -91,7 +92,7 @@ class Facebook:
             if not replies.ok(reply) or not isinstance(page.get("data"), list):
                 raise replies.cannot_tell(reply, "the list of posts")
             for post in replies.objects(page["data"]):
-                if replies.word(post.get("id")) and same(_message(post), prepared.content.text):
+                if replies.word(post.get("id")) and same(_message(post), wanted):
                     return _receipt(replies.word(post["id"]))
             paging = replies.mapping(page.get("paging"))
             after = replies.word(replies.mapping(paging.get("cursors")).get("after"))

@@ -93,7 +93,7 @@ class Mastodon:
 
     def find(self, prepared: Prepared, key: str, since: datetime, http: Http) -> Receipt | None:
         """List the profile's own statuses from `since` on and compare their sources, newest first."""
-        url = replies.base(prepared.account, self.server)
+        wanted, url = replies.words_to_find(prepared.content), replies.base(prepared.account, self.server)
         query = {"limit": "40", "exclude_reblogs": "true"}
         for _ in range(_PAGES):
             asked = replies.get(f"{url}/api/v1/accounts/{prepared.handles['user']}/statuses", query)
@@ -103,7 +103,7 @@ class Mastodon:
                 raise replies.cannot_tell(reply, "the list of statuses")
             recent = [s for s in replies.objects(page) if replies.word(s.get("id")) and _is_since(s, since)]
             for status in recent:
-                if _is_ours(http, url, status, prepared.content.text):
+                if _is_ours(http, url, status, wanted):
                     return self._receipt(prepared, status, True)
             if len(recent) < len(page) or not page:
                 return None

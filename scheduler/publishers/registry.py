@@ -39,7 +39,10 @@ def load(platforms: Collection[str]) -> dict[str, Publisher]:
 def _publisher(point: EntryPoint) -> Publisher:
     try:
         made = point.load()()
-    except (Exception, SystemExit) as error:  # whatever a foreign package raises, the user sees which one it was
+    except (
+        Exception,
+        SystemExit,
+    ) as error:  # whatever a foreign package raises, the user sees which one it was
         raise LaunchdayError(
             f"The publisher for {point.name} from {_package(point)} does not start: "
             f"{type(error).__name__}: {error}",

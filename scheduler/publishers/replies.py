@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from scheduler.domain.account import Account
+from scheduler.domain.content import Content
 from scheduler.domain.publisher import Http, Reply, Request
 from scheduler.errors import CannotTell, NotReady, OutcomeUnknown, PublishError, Rejected
 
@@ -145,6 +146,13 @@ def looked(http: Http, request: Request, what: str) -> Reply:
         return http.send(request)
     except PublishError as error:
         raise CannotTell(error.code, f"{what}: {error.detail}") from error
+
+
+def words_to_find(content: Content) -> str:
+    """The words by which a list is searched. Raises CannotTell where there are none to tell posts apart."""
+    if not content.text.strip():
+        raise CannotTell("no_words", "a post without words cannot be told from another one")
+    return content.text
 
 
 def cannot_tell(reply: Reply, what: str) -> CannotTell:

@@ -85,6 +85,7 @@ class X:
 
     def find(self, prepared: Prepared, key: str, since: datetime, http: Http) -> Receipt | None:
         """List the profile's own posts from `since` on and compare the words, t.co links expanded."""
+        wanted = plain(replies.words_to_find(prepared.content))
         url = f"{replies.base(prepared.account, self.server)}/2/users/{prepared.handles['user']}/tweets"
         query = {
             "start_time": since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -97,7 +98,7 @@ class X:
             if not replies.ok(reply) or not ("data" in page or "meta" in page):
                 raise replies.cannot_tell(reply, "the list of posts")
             for post in replies.objects(page.get("data")):
-                if replies.word(post.get("id")) and _words(post) == plain(prepared.content.text):
+                if replies.word(post.get("id")) and _words(post) == wanted:
                     return _receipt(prepared, replies.word(post["id"]))
             more = replies.word(replies.mapping(page.get("meta")).get("next_token"))
             if not more:

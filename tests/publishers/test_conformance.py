@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, quote_plus, urlsplit
 
 import pytest
 from hypothesis import given
@@ -32,7 +32,7 @@ from scheduler.errors import (
 from scheduler.publishers.registry import installed, load
 from scheduler.transport.http import Transport
 
-from .samples import CANARY, DUE, KEY, PICTURE, WORDS, account, content, media, outgoing, reply
+from .samples import CANARY, DUE, KEY, PICTURE, account, content, media, outgoing, reply
 from .scripted import Answer, Scripted, Seen
 
 PLATFORMS = installed()
@@ -71,8 +71,25 @@ def prepared_with(platform: str, made: Content) -> tuple[Prepared, tuple[Seen, .
         return done, tuple(server.seen)
 
 
+@functools.cache
+def sample(platform: str) -> Content:
+    """A post with a picture, where the platform takes pictures."""
+    made = content(platform, media=(media(),))
+    checker = publisher(platform)
+    return replace(made, media=()) if isinstance(checker, Checks) and checker.faults(made) else made
+
+
 def prepared(platform: str) -> Prepared:
-    return prepared_with(platform, content(platform, media=(media(),)))[0]
+    return prepared_with(platform, sample(platform))[0]
+
+
+def words_in(body: bytes) -> list[str]:
+    """Every text in a body: of JSON, of a form, or the body itself."""
+    try:
+        return list(strings(json.loads(body)))
+    except ValueError:
+        whole = body.decode()
+        return [whole, *(value for _, value in parse_qsl(whole, keep_blank_values=True))]
 
 
 def strings(value: Any) -> Iterator[str]:
@@ -132,23 +149,25 @@ def test_the_request_goes_to_the_accounts_own_server_and_holds_no_token(platform
 
 @platforms
 def test_what_is_stored_holds_no_token(platform: str) -> None:
-    before, seen = prepared_with(platform, content(platform, media=(media(),)))
-    assert any(CANARY in str(one.headers) for one in seen), "the canary was used"
+    before, seen = prepared_with(platform, sample(platform))
+    assert all(CANARY in str(one.headers) for one in seen), "the canary was used"
     assert CANARY not in repr(before)
 
 
 @platforms
 def test_preparing_publishes_nothing(platform: str) -> None:
-    before, seen = prepared_with(platform, content(platform, media=(media(),)))
+    before, seen = prepared_with(platform, sample(platform))
     request = publisher(platform).request(before, KEY)
     assert (request.method, urlsplit(request.url).path) not in {(one.method, one.path) for one in seen}
 
 
 @platforms
 def test_the_picture_and_its_alt_text_reach_the_platform(platform: str) -> None:
-    before, seen = prepared_with(platform, content(platform, media=(media(),)))
+    if not sample(platform).media:
+        pytest.skip("takes no pictures")
+    before, seen = prepared_with(platform, sample(platform))
     body = publisher(platform).request(before, KEY).body
-    assert any(PICTURE in one.body for one in seen)
+    assert any(PICTURE in one for one in (body, *(one.body for one in seen)))
     alt = media().alt
     written = (alt.encode(), json.dumps(alt)[1:-1].encode())
     assert any(form in place for form in written for place in (body, *(one.body for one in seen)))
@@ -157,17 +176,17 @@ def test_the_picture_and_its_alt_text_reach_the_platform(platform: str) -> None:
 @platforms
 @given(text=st.text(min_size=1, max_size=400), language=st.sampled_from(["en-GB", "cy", ""]))
 def test_the_words_in_the_body_are_the_approved_words(platform: str, text: str, language: str) -> None:
-    before = replace(prepared(platform), content=content(platform, text, media=(media(),), language=language))
-    body = json.loads(publisher(platform).request(before, KEY).body)
-    assert text in list(strings(body))
+    before = replace(prepared(platform), content=replace(sample(platform), text=text, language=language))
+    assert text in words_in(publisher(platform).request(before, KEY).body)
 
 
 @platforms
 def test_the_approved_words_are_in_the_body_byte_for_byte(platform: str) -> None:
     words = "“Ymddiried” — 285 o bobl 👨‍👩‍👧‍👦 \\n is not a line end\nbut this is, and <b>&amp; stay"
-    before = replace(prepared(platform), content=content(platform, words, media=(media(),)))
+    before = replace(prepared(platform), content=replace(sample(platform), text=words))
     body = publisher(platform).request(before, KEY).body
-    assert json.dumps(words, ensure_ascii=False).encode() in body
+    written = (json.dumps(words, ensure_ascii=False), json.dumps(words), words, quote_plus(words))
+    assert any(form.encode() in body for form in written)
 
 
 @platforms
@@ -342,10 +361,11 @@ def test_preparing_against_a_broken_server_says_so_in_the_ports_words(
     platform: str, broken: Answer, serve: Serve, transport: Transport
 ) -> None:
     server = serve(lambda _: broken)
-    made = content(platform, media=(media(),))
+    if not prepared_with(platform, sample(platform))[1]:
+        pytest.skip("asks nothing while preparing")
     with pytest.raises(PREPARING) as caught:
         publisher(platform).prepare(
-            outgoing(made), account(platform, server.url), transport.http(server.url, CANARY)
+            outgoing(sample(platform)), account(platform, server.url), transport.http(server.url, CANARY)
         )
     assert CANARY not in str(caught.value)
     if broken.status == 401 and not broken.cut:
@@ -378,7 +398,7 @@ def checks(platform: str) -> Checks:
 
 @platforms
 def test_what_fits_has_no_faults(platform: str) -> None:
-    made = content(platform, media=(media(),))
+    made = sample(platform)
     assert checks(platform).faults(made) == ()
     assert 0 < checks(platform).length(made).used <= checks(platform).length(made).limit
 
@@ -403,10 +423,15 @@ def bad(platform: str) -> list[Content]:
 @platforms
 @pytest.mark.parametrize("case", range(8))
 def test_each_fault_is_one_sentence_that_says_what_to_change(platform: str, case: int) -> None:
-    (fault,) = checks(platform).faults(bad(platform)[case])
-    assert fault.endswith(".")
-    assert "\n" not in fault
-    assert any(cue in fault for cue in (": shorten", ": write", ": remove", ": make", ": use", ": describe"))
+    made = bad(platform)[case]
+    found = checks(platform).faults(made)
+    assert len(found) == 1 or (found and made.media and not sample(platform).media)
+    for fault in found:
+        assert fault.endswith(".")
+        assert "\n" not in fault
+        assert any(
+            cue in fault for cue in (": shorten", ": write", ": remove", ": make", ": use", ": describe")
+        )
 
 
 @platforms
@@ -429,11 +454,21 @@ def test_what_has_faults_is_refused_before_anything_is_sent(
 @platforms
 @given(text=st.text(max_size=300))
 def test_counting_never_fails_and_is_the_same_each_time(platform: str, text: str) -> None:
-    made = content(platform, text, media=(media(),))
+    made = replace(sample(platform), text=text)
     assert checks(platform).length(made) == checks(platform).length(made)
     assert all(fault.strip() for fault in checks(platform).faults(made))
 
 
 @platforms
-def test_the_words_survive_the_trip_for_every_post_of_a_campaign(platform: str) -> None:
-    assert checks(platform).faults(content(platform, WORDS)) == ()
+def test_a_post_without_words_is_never_taken_for_another_one(
+    platform: str, serve: Serve, transport: Transport
+) -> None:
+    made = publisher(platform)
+    if made.capability is not Capability.LISTING:
+        pytest.skip("does not search by words")
+    server = serve(lambda _: Answer(200, {"data": [{"id": "1", "text": "", "message": ""}]}))
+    before = moved(platform, server.url)
+    with pytest.raises(CannotTell):
+        made.find(
+            replace(before, content=replace(before.content, text=" ")), KEY, DUE, transport.http(server.url)
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,54 @@ class Toy:
     def find(self, prepared, key, since, http):
         return None
 """
+
+
+PIGEON = '''
+"""A whole publisher in one file: a webhook that takes plain words."""
+
+import json
+
+from scheduler.domain.publisher import Capability, Length, Prepared, Receipt, Request
+from scheduler.errors import CannotTell, OutcomeUnknown, Rejected, RetryLater, Unauthorised
+from scheduler.publishers import replies, rules
+
+
+class Pigeon:
+    platform = "pigeon"
+    server = "https://pigeon.example"
+    capability = Capability.WRITE_ONLY
+
+    def prepare(self, outgoing, account, http):
+        for fault in self.faults(outgoing.content):
+            raise Rejected("rules", fault)
+        return Prepared(outgoing.content, account)
+
+    def request(self, prepared, key):
+        url = replies.base(prepared.account, self.server) + "/loft"
+        body = json.dumps({"words": prepared.content.text}).encode()
+        return Request("POST", url, (("Content-Type", "application/json"),), body)
+
+    def receipt(self, prepared, reply):
+        if reply.status == 401:
+            raise Unauthorised("unauthorised")
+        if reply.status == 429:
+            raise RetryLater("throttled", at=replies.after(reply))
+        remote_id = replies.word(replies.json_object(reply).get("id"))
+        if not replies.ok(reply) or not remote_id:
+            raise OutcomeUnknown(f"http_{reply.status}")
+        return Receipt(remote_id, f"https://pigeon.example/{remote_id}")
+
+    def find(self, prepared, key, since, http):
+        raise CannotTell("write_only")
+
+    def length(self, content):
+        return Length(len(content.text), 100)
+
+    def faults(self, content):
+        taken = rules.MediaRules(0, 1000, frozenset({"image/png"}), 100)
+        found = rules.faults(content, "Pigeon", self.length(content), taken)
+        return (*found, *rules.public_only(content, "Pigeon"))
+'''
 
 
 def package(folder: Path, name: str, source: str, target: str, platform: str = "toy") -> None:
@@ -119,6 +168,21 @@ def test_two_packages_for_one_platform_are_a_question_for_a_person(folder: Path)
     package(folder, "toy_eight", TOY, "toy_eight:Toy")
     with pytest.raises(LaunchdayError, match="Two packages publish to toy"):
         load(["toy"])
+
+
+def test_a_foreign_publisher_passes_the_conformance_suite_unchanged(tmp_path: Path) -> None:
+    package(tmp_path, "pigeon", PIGEON, "pigeon:Pigeon", "pigeon")
+    suite = str(Path(__file__).with_name("test_conformance.py"))
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-k", "pigeon", suite],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert " passed" in done.stdout
 
 
 def test_counting_needs_no_pkg_resources(tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ def _install(npm: str, folder: Path) -> None:
         (folder / "package.json").write_text('{"private": true}\n')
         with (folder / "npm.log").open("wb") as log:
             installing = subprocess.Popen(
-                [npm, "install", "--no-audit", "--no-fund", PACKAGE],
+                [npm, "install", "--no-audit", "--no-fund", "--fetch-retries=1", PACKAGE],
                 cwd=folder,
                 stdout=log,
                 stderr=subprocess.STDOUT,
