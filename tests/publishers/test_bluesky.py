@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler.domain.publisher import Prepared, Receipt
@@ -58,6 +58,7 @@ def test_the_key_is_a_tid_of_the_due_second() -> None:
     assert datetime.fromtimestamp(micros // 1_000_000, UTC) == DUE
 
 
+@settings(deadline=None)
 @given(st.sets(st.uuids().map(str), min_size=2, max_size=50))
 def test_no_two_deliveries_of_one_instant_share_a_key(keys: set[str]) -> None:
     assert len({rkey(prepared(), key) for key in keys}) == len(keys)

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote_plus, urlsplit
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler.domain.account import Account
@@ -174,6 +174,7 @@ def test_the_picture_and_its_alt_text_reach_the_platform(platform: str) -> None:
 
 
 @platforms
+@settings(deadline=None)
 @given(text=st.text(min_size=1, max_size=400), language=st.sampled_from(["en-GB", "cy", ""]))
 def test_the_words_in_the_body_are_the_approved_words(platform: str, text: str, language: str) -> None:
     before = replace(prepared(platform), content=replace(sample(platform), text=text, language=language))
@@ -277,6 +278,7 @@ def outcome(platform: str, said: Reply) -> Receipt | PublishError:
 
 
 @platforms
+@settings(deadline=None)
 @given(status=st.integers(100, 599), body=st.binary(max_size=60) | junk.map(lambda v: json.dumps(v).encode()))
 def test_no_reply_makes_it_raise_anything_but_a_publish_error(
     platform: str, status: int, body: bytes
@@ -452,6 +454,7 @@ def test_what_has_faults_is_refused_before_anything_is_sent(
 
 
 @platforms
+@settings(deadline=None)
 @given(text=st.text(max_size=300))
 def test_counting_never_fails_and_is_the_same_each_time(platform: str, text: str) -> None:
     made = replace(sample(platform), text=text)

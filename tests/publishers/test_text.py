@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler.publishers.text.count import graphemes, mastodon_length, x_weight
@@ -196,6 +196,7 @@ def test_a_mention_without_a_did_stays_plain_text() -> None:
     assert len(facets("@a.com and @b.com and @a.com", MappingProxyType({"a.com": "did:x"}))) == 2
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="a.#@/:-_ hts👍é日\n(", max_size=60))
 def test_facets_cut_the_bytes_of_any_text_at_whole_characters(text: str) -> None:
     raw = text.encode()
@@ -223,6 +224,7 @@ def test_hundreds_of_texts_are_counted_in_a_second() -> None:
     assert time.process_time() - before < 2
 
 
+@settings(deadline=None)
 @given(st.text(max_size=80))
 def test_the_weight_of_a_text_is_that_of_its_composed_form(text: str) -> None:
     assert x_weight(text) == x_weight(unicodedata.normalize("NFC", text))
