@@ -83,8 +83,8 @@ class Daemon:
         waker.add_job(self.tick, IntervalTrigger(seconds=TICK, timezone=UTC), id="tick")
         with self.app.db.read() as conn:
             waves = outbox.waves(conn)
-        for at, _ in waves:
-            wake = at - self.app.timing.arm_lead - self.app.clock.offset
+        for at, n in waves:
+            wake = at - self.app.timing.arming(n) - self.app.clock.offset
             if wake > datetime.now(UTC):
                 waker.add_job(self.tick, DateTrigger(wake, timezone=UTC), id=f"wave {instant(at)}")
         return waker
@@ -109,10 +109,12 @@ class Daemon:
 
     def _start_senders(self) -> None:
         now = self.app.clock.now()
-        due = self._due(now + self.app.timing.arm_lead)
+        with self.app.db.read() as conn:
+            most = outbox.counts(conn).get(State.SCHEDULED, 0)
         waves: dict[datetime, int] = {}
-        for one in due:
+        for one in self._due(now + self.app.timing.arming(most)):
             waves[one.fire_at] = waves.get(one.fire_at, 0) + 1
+        waves = {at: n for at, n in waves.items() if at - self.app.timing.arming(n) <= now}
         late = [at for at in waves if at <= now + timedelta(seconds=1)]
         for at in sorted(set(waves) - set(late)):
             self._spawn(f"wave {instant(at)}", ["wave", "--at", instant(at)])

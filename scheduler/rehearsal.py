@@ -31,6 +31,7 @@ from scheduler.services import clock as clocks
 from scheduler.services.plan import plan
 from scheduler.services.queue import queue
 from scheduler.services.review import approve
+from scheduler.services.timing import SIMULATION
 from scheduler.store import lock, outbox
 from scheduler.store.database import wipe
 
@@ -41,7 +42,7 @@ SETTLED = frozenset({*OUT, State.FAILED, State.MISSED, State.ASKING})
 
 @dataclass(slots=True)
 class Rehearsal:
-    """What is rehearsed and how. `lead` is how many seconds before T0 the daemon starts."""
+    """What is rehearsed and how. `lead`: how many seconds before T0 the daemon starts (0: enough)."""
 
     root: Path
     campaign: Campaign
@@ -50,7 +51,7 @@ class Rehearsal:
     environ: Mapping[str, str]
     faults: bool = False
     crash: bool = False
-    lead: float = 8.0
+    lead: float = 0.0
     say: Callable[[str], None] = field(default=lambda _: None)
     watch: Callable[[App], None] = field(default=lambda _: None)
 
@@ -68,6 +69,8 @@ class Rehearsal:
         Raises TryLater where another rehearsal runs, ApprovalError where an organisation has no approver.
         """
         folder = state_folder(self.root, "rehearsal")
+        wave = sum(r.plan.due == self.t0 for r in self.rendered)
+        self.lead = self.lead or SIMULATION.arming(wave).total_seconds() + 1.5
         with lock.Lock(folder.parent / "rehearsal.lock", "a rehearsal runs"):
             self._clear(folder)
             app = open_app(self.root, "rehearsal", environ=self.environ)

@@ -46,6 +46,11 @@ def log(
     with session.opened(ctx) as app:
         if org:
             session.known(org, set(app.directory.organisations), "an organisation")
+        session.campaign_known(app, campaign)
+        if account:
+            session.known(
+                account, {a.id for a in app.directory.accounts}, "an account (organisation/platform)"
+            )
         begin = _since(app, since, campaign)
         with app.db.read() as conn:
             entries = list(
@@ -69,7 +74,17 @@ def log(
             "detail": _detail,
         }
         show.items("log", [_item(app, e) for e in entries], columns, as_json=as_json, mode=app.mode)
+        if not entries and not as_json:
+            show.say("No entry says that." if posting_log_has(app) else "Nothing has happened here yet.")
     return 0
+
+
+def posting_log_has(app: App) -> bool:
+    """Whether the log has any entry."""
+    from scheduler.store import log as posting_log
+
+    with app.db.read() as conn:
+        return posting_log.count(conn) > 0
 
 
 def _item(app: App, entry: Entry) -> dict[str, Any]:

@@ -66,7 +66,8 @@ class Commands(click.Group):
         if name not in COMMANDS:
             return None
         module = importlib.import_module(f"scheduler.cli.{COMMANDS[name][1]}")
-        found = getattr(module, name, None) or getattr(module, f"{name}_")
+        # `show_` first: the module that has the command `show` also imports a module of that name.
+        found = getattr(module, f"{name}_", None) or getattr(module, name)
         assert isinstance(found, click.Command)
         return found
 
@@ -144,11 +145,11 @@ def main() -> None:
 
 
 def _say(message: str, help: str) -> None:
-    from scheduler.cli.show import visible
+    from scheduler.cli.show import say
 
-    click.echo(f"error: {visible(message)}", err=True)
+    say(f"error: {message}")
     if help:
-        click.echo(f"  = help: {visible(help)}", err=True)
+        say(f"  = help: {help}")
 
 
 def _unexpected(error: Exception) -> None:

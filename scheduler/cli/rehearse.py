@@ -23,12 +23,20 @@ if TYPE_CHECKING:
 @click.argument("campaign", default="")
 @click.option("--faults", is_flag=True, help="Let the platforms misbehave (lost replies, 429, 5xx, resets).")
 @click.option("--crash", is_flag=True, help="Kill daemon and sender in mid-launch, then start again.")
-@click.option("--lead", type=click.FloatRange(7, 600), default=8.0, help="Seconds until T0 (default 8).")
+@click.option(
+    "--lead", type=click.FloatRange(7, 600), default=None, help="Seconds until T0 (default: enough)."
+)
 @json_option
 @quiet_option
 @click.pass_context
 def rehearse(
-    ctx: click.Context, campaign: str, faults: bool, crash: bool, lead: float, as_json: bool, quiet: bool
+    ctx: click.Context,
+    campaign: str,
+    faults: bool,
+    crash: bool,
+    lead: float | None,
+    as_json: bool,
+    quiet: bool,
 ) -> int:
     """Queue, approve and launch CAMPAIGN against simulated platforms, and say what happened."""
     from scheduler.domain.delivery import OUT
@@ -47,7 +55,7 @@ def rehearse(
         dict(os.environ),
         faults=faults,
         crash=crash,
-        lead=lead,
+        lead=lead or 0.0,
         say=lambda line: show.say(line, quiet=quiet),
     )
     _headline(rehearsal.t0, one, rendered, silent)

@@ -136,6 +136,7 @@ def watch(ctx: click.Context, campaign: str, as_json: bool) -> int:
     from scheduler.services.board import board
 
     with session.opened(ctx) as app:
+        session.campaign_known(app, campaign)
         found = board(app.db, app.clock, campaign)
         if found is None:
             show.say("Nothing is queued. Next: launchday queue")
@@ -215,6 +216,7 @@ def status(ctx: click.Context, campaign: str, as_json: bool) -> int:
     from scheduler.services.status import status as look
 
     with session.opened(ctx) as app:
+        session.campaign_known(app, campaign)
         said, alive = daemon_said(app)
         found = look(app.db, app.clock, app.approvers, campaign)
         code = found.exit_code(daemon_alive=alive)
@@ -232,6 +234,6 @@ def status(ctx: click.Context, campaign: str, as_json: bool) -> int:
         session.banner(app)
         click.echo(said)
         for line in found.lines(app.directory):
-            click.echo(show.visible(line))
+            show.put(line)
         show.say(f"Next: {found.next_step(daemon_alive=alive)}")
     return code

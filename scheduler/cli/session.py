@@ -88,13 +88,13 @@ def chosen(
     from scheduler.store import outbox
 
     with app.db.read() as conn:
-        every = [d for d in outbox.find(conn, campaign=campaign) if d.state is not State.CANCELLED]
+        every = [d for d in outbox.find(conn) if d.state is not State.CANCELLED]
+    campaign_known(app, campaign, {d.campaign for d in every})
+    every = [d for d in every if campaign in ("", d.campaign)]
     orgs = organisations(app, org)
     platforms = [p for p in platform.split(",") if p]
     for one in platforms:
         known(one, {a.platform for a in app.directory.accounts}, "a platform of accounts.yaml")
-    if campaign:
-        known(campaign, {d.campaign for d in every} or {campaign}, "a campaign with deliveries")
     if post:
         known(post, {d.post for d in every}, "a queued post")
     names = {d.name for d in every} | {d.post for d in every}
@@ -108,6 +108,19 @@ def chosen(
         and (not post or d.post == post)
         and (not deliveries or d.name in deliveries or d.post in deliveries)
     ]
+
+
+def campaign_known(app: App, campaign: str, queued: set[str] | None = None) -> None:
+    """Raise UsageError for a campaign that neither has deliveries nor a folder in posts/."""
+    if not campaign:
+        return
+    if queued is None:
+        from scheduler.store import outbox
+
+        with app.db.read() as conn:
+            queued = {d.campaign for d in outbox.find(conn)}
+    folders = {p.parent.name for p in (app.root / "posts").glob("*/campaign.yaml")}
+    known(campaign, queued | folders, "a campaign")
 
 
 def organisations(app: App, org: str) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import json
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -62,12 +62,19 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str =
     from rich.table import Table
     from rich.text import Text
 
-    grid = Table(
-        *columns, title=title or None, box=None, pad_edge=False, header_style="bold", title_justify="left"
-    )
-    for row in rows:
-        grid.add_row(*(Text(visible(c)) for c in row))
-    console().print(grid)
+    every = [[visible(c) for c in row] for row in rows]
+    if not every:
+        return  # a head without a body says nothing to people; what there is not is said by the command
+    out = console()
+    grid = Table(title=title or None, box=None, pad_edge=False, header_style="bold", title_justify="left")
+    widths = [max(len(c) for c in column) for column in zip(columns, *every, strict=True)]
+    # The last column is the talkative one: it gives way first, and nothing is ever cut off.
+    room = out.width - sum(w + 2 for w in widths[:-1]) >= 16
+    for n, name in enumerate(columns):
+        grid.add_column(name, no_wrap=room and n < len(columns) - 1, overflow="fold")
+    for row in every:
+        grid.add_row(*(Text(c) for c in row))
+    out.print(grid)
 
 
 def _cell(text: str) -> str:
@@ -92,7 +99,33 @@ def items(
 def say(text: str, *, quiet: bool = False) -> None:
     """Talk: goes to stderr."""
     if not quiet:
-        click.echo(visible(text), err=True)
+        click.echo(wrapped(visible(text), sys.stderr), err=True)
+
+
+def put(text: str) -> None:
+    """A line of data: goes to stdout; on a terminal it is broken between words, never within one."""
+    click.echo(wrapped(visible(text), sys.stdout))
+
+
+def wrapped(text: str, stream: TextIO) -> str:
+    """The text as it is, or for a terminal broken between words and indented below its beginning."""
+    if not stream.isatty():
+        return text
+    import shutil
+    import textwrap
+
+    width = max(40, shutil.get_terminal_size().columns)
+    found = []
+    for line in text.split("\n"):
+        if len(line) <= width:
+            found.append(line)
+            continue
+        indent = " " * (len(line) - len(line.lstrip()) + 2)
+        # Only blanks break a line: a name or an address that is cut in two cannot be copied.
+        found += textwrap.wrap(
+            line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        )
+    return "\n".join(found)
 
 
 def problems(found: Iterable[Problem], *, to_stderr: bool = False) -> None:

@@ -15,21 +15,33 @@ from typing import Any
 def canonical(value: Any) -> bytes:
     """RFC 8785 bytes of a value made of dict, list, str, int, bool and None.
 
-    Floats are refused by design: nothing that is hashed or logged has one. For the types that remain
-    JCS is sorted keys (by UTF-16 code units), no white space and minimal escapes.
+    Floats are refused by design: nothing that is hashed or logged has one. For the types that remain, and
+    keys in ASCII, JCS is what the standard encoder writes with sorted keys, no white space and no needless
+    escapes. Raises TypeError for any other type, a key outside ASCII, or an integer that JSON cannot hold.
     """
-    return _dump(value).encode("utf-8")
+    _refuse(value)
+    return _ENCODER.encode(value).encode("utf-8")
 
 
-def _dump(value: Any) -> str:
-    if isinstance(value, dict):
-        keys = sorted(value, key=lambda k: k.encode("utf-16-be"))
-        return "{" + ",".join(f"{_dump(k)}:{_dump(value[k])}" for k in keys) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ",".join(_dump(v) for v in value) + "]"
-    if value is None or isinstance(value, bool | str | int):
-        return json.dumps(value, ensure_ascii=False)
-    raise TypeError(f"{type(value).__name__} cannot be hashed")
+_ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), check_circular=False)
+_EXACT = 2**53  # a JSON number above it is another number to most readers
+
+
+def _refuse(value: Any) -> None:
+    kind = type(value)
+    if kind is dict:
+        for key, one in value.items():
+            if type(key) is not str or not key.isascii():
+                raise TypeError(f"{key!r} cannot be a key of what is hashed")
+            _refuse(one)
+    elif kind is list or kind is tuple:
+        for one in value:
+            _refuse(one)
+    elif kind is int:
+        if not -_EXACT < value < _EXACT:
+            raise TypeError(f"{value} is too large to be hashed")
+    elif not (value is None or isinstance(value, bool | str)):
+        raise TypeError(f"{kind.__name__} cannot be hashed")
 
 
 def sha256(value: bytes) -> str:
@@ -68,7 +80,21 @@ class Content:
 
     def canonical(self) -> bytes:
         """The bytes that are hashed, stored, approved and checked again before sending."""
-        return canonical(asdict(self))
+        return canonical(
+            {
+                "organisation": self.organisation,
+                "account": self.account,
+                "platform": self.platform,
+                "address": self.address,
+                "text": self.text,
+                "link": self.link,
+                "media": [asdict(m) for m in self.media],
+                "language": self.language,
+                "visibility": self.visibility,
+                "part": self.part,
+                "parts": self.parts,
+            }
+        )
 
     @property
     def sha256(self) -> str:
@@ -165,9 +191,11 @@ class Policy:
 def instant(at: datetime) -> str:
     """A UTC instant as text with milliseconds, `2027-03-09T07:00:00.000Z`: sorts as it reads."""
     utc = at.astimezone(UTC)
-    return utc.strftime("%Y-%m-%dT%H:%M:%S.") + f"{utc.microsecond // 1000:03d}Z"
+    return utc.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def parse_instant(text: str) -> datetime:
     """The other way round. Raises ValueError."""
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    if len(text) != 24 or text[23] != "Z":
+        raise ValueError(f"{text!r} is no stored instant")
+    return datetime.fromisoformat(text)
