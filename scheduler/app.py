@@ -105,13 +105,15 @@ def open_app(
     *,
     environ: Mapping[str, str] | None = None,
     clock: Clock | None = None,
+    accounts: Path | None = None,
 ) -> App:
     """Open the workspace's database for `mode` (None: what accounts.yaml says) and join the parts.
 
+    `accounts` is another folder to read accounts.yaml from (a daemon's copy of the last one that was right).
     Raises FilesWrong, StoreError, UsageError.
     """
     environ = os.environ if environ is None else environ
-    directory = read_directory(root)
+    directory = read_directory(accounts or root)
     chosen: Mode = mode or directory.mode
     folder = state_folder(root, chosen)
     _keep_out_of_git(root / ".launchday")

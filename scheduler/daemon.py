@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,9 +24,11 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
-from scheduler.app import App
-from scheduler.domain.content import instant
+from scheduler.app import App, read_directory
+from scheduler.domain.content import instant, parse_instant
 from scheduler.domain.delivery import OUT, Delivery, State
+from scheduler.domain.when import show
+from scheduler.errors import FilesWrong, LaunchdayError
 from scheduler.publishers.simulated import process as platforms
 from scheduler.services.windows import close_windows
 from scheduler.store import desk, lock, outbox
@@ -44,6 +47,7 @@ class Daemon:
     crash_after: int = 0
     _children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _tried: dict[str, float] = field(default_factory=dict)
+    _accounts_trouble: str = ""
     _stopping: threading.Event = field(default_factory=threading.Event)
     _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
 
@@ -58,6 +62,7 @@ class Daemon:
             waker = self._waker()
             try:
                 with _Signals(self._stopping):
+                    self._accounts()
                     self._start_platforms()
                     waker.start()
                     self.tick()
@@ -159,10 +164,36 @@ class Daemon:
         self._tried[name] = time.monotonic()
         command = [sys.executable, "-m", "scheduler.sender", *arguments]
         command += ["--root", str(self.app.root), "--mode", self.app.mode, "--org", self.organisation]
+        command += ["--accounts", str(self._accounts())]
         if self.crash_after and name.startswith("wave"):
             command += ["--crash-after", str(self.crash_after)]
         # A session of its own: Ctrl-C at the terminal must not tear a wave in the middle.
         self._children[name] = subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL)
+
+    def _accounts(self) -> Path:
+        """The folder of the last accounts.yaml that was right.
+
+        Somebody who is half-way through editing it must not leave every organisation behind at T0: what was
+        approved goes by the last good one, and a person is told.
+        """
+        kept = self.app.folder / "accounts"
+        new = kept / "new"
+        new.mkdir(parents=True, exist_ok=True, mode=0o700)
+        trouble = ""
+        try:
+            shutil.copyfile(self.app.root / "accounts.yaml", new / "accounts.yaml")
+            self.app.directory = read_directory(new)
+            (new / "accounts.yaml").replace(kept / "accounts.yaml")
+        except FilesWrong as wrong:
+            trouble = f"{wrong.problems[0].at}: {wrong.problems[0].message}"
+        except (LaunchdayError, OSError) as error:
+            trouble = str(error)
+        if trouble and trouble != self._accounts_trouble:
+            self.say(
+                f"trouble     accounts.yaml is wrong, the last good one holds. {trouble}; launchday check"
+            )
+        self._accounts_trouble = trouble
+        return kept
 
     def _reap(self) -> None:
         for name, child in list(self._children.items()):
@@ -170,17 +201,33 @@ class Daemon:
             if code is None:
                 continue
             del self._children[name]
+            if name.startswith("wave ") and code == 0:
+                self._say_wave(parse_instant(name.removeprefix("wave ")))
             if code != 0:
                 self.say(
                     f"trouble     the process for '{name}' ended with {code}; what it left is looked for"
                 )
 
+    def _say_wave(self, at: datetime) -> None:
+        """What became of a wave, in one line."""
+        with self.app.db.read() as conn:
+            wave = [d for d in outbox.find(conn, organisation=self.organisation) if d.due == at]
+        states = [d.state for d in wave if d.state is not State.CANCELLED]
+        if not states:
+            return
+        out = sum(s in OUT for s in states)
+        rest = [f"{states.count(s)} {s}" for s in dict.fromkeys(states) if s not in OUT]
+        shown = show(at, self.app.directory.zone)
+        self.say(f"wave        {', '.join([f'{out} of {len(states)} published', *rest])}   {shown}")
+
     def _wait_for_senders(self) -> None:
         """A wave that has begun is finished; what is only being looked for can wait for the next start."""
-        for name, child in self._children.items():
-            if name == "reconcile":
-                child.terminate()
+        if looking := self._children.pop("reconcile", None):
+            looking.terminate()
+            looking.wait()
+        for child in self._children.values():
             child.wait()
+        self._reap()
 
     def _work_left(self, until: datetime) -> bool:
         with self._one_at_a_time:

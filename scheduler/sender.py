@@ -48,12 +48,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--overdue", action="store_true", help="everything due until --at, as soon as it is ready"
     )
     parser.add_argument("--org", default="")
+    parser.add_argument("--accounts", type=Path, help="the folder of the accounts.yaml to believe")
     parser.add_argument(
         "--crash-after", type=int, default=0, help="simulations: kill this process and its parent"
     )
     asked = parser.parse_args(argv)
     try:
-        app = open_app(asked.root, asked.mode)
+        app = open_app(asked.root, asked.mode, accounts=asked.accounts)
         number = ulid(app.clock.wall())
         with lock.Lock(app.folder / "senders" / f"{number}.lock", "this sender runs"):
             if asked.job == "reconcile":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -53,9 +54,30 @@ def run(
         if launch_in:
             until = max(until, _move_clock(app, launch_in, campaign))
         _say_waves(app, quiet)
+        lacking = _secrets(app, org, until, once=once) if mode == "live" else {}
         daemon = Daemon(app, lambda line: show.say(line, quiet=quiet), org, crash_after)
         daemon.run(once_until=until if once else None)
-        return _after(app, until, org) if once else 0
+        return _after(app, until, org, lacking) if once else 0
+
+
+def _secrets(app: App, org: str, until: datetime, *, once: bool) -> dict[str, str]:
+    """Say which secrets cannot be read. The others go out all the same, so only nothing at all is refused."""
+    from scheduler.cli.secrets import unreadable
+    from scheduler.domain.delivery import State
+    from scheduler.errors import SecretError
+    from scheduler.store import outbox
+
+    lacking = unreadable(app, org, until)
+    for account, why in lacking.items():
+        show.say(f"secret      {account}: {why}")
+    with app.db.read() as conn:
+        due = outbox.find(conn, states=[State.SCHEDULED], until=until, organisation=org)
+    if once and due and all(d.account in lacking for d in due):
+        raise SecretError(
+            f"nothing was sent: none of the {len(due)} deliveries that are due has a secret that can be read",
+            help="put the secrets in place, then give the command again; launchday doctor lists them",
+        )
+    return lacking
 
 
 def _mode(ctx: click.Context, live: bool) -> str:
@@ -107,8 +129,8 @@ def _say_waves(app: App, quiet: bool) -> None:
         show.say("Watch it in another terminal: launchday watch. Stop with Ctrl-C.", quiet=quiet)
 
 
-def _after(app: App, until: datetime, org: str) -> int:
-    """Exit code of --once: 6 where something that was due is not out."""
+def _after(app: App, until: datetime, org: str, lacking: Collection[str] = ()) -> int:
+    """Exit code of --once: 6 where something that was due is not out, 4 where only secrets were lacking."""
     from scheduler.domain.delivery import OUT, State
     from scheduler.store import outbox
 
@@ -123,7 +145,9 @@ def _after(app: App, until: datetime, org: str) -> int:
     click.echo(f"{out} published, {len(bad)} not out, of {len(due)} due by now.")
     for d in bad[:20]:
         show.say(f"  {d.state}: {d.name}: {d.reason}")
-    return 6 if bad else 0
+    if any(not (d.account in lacking and d.state is State.SCHEDULED) for d in bad):
+        return 6
+    return 4 if bad else 0
 
 
 @click.command()

@@ -80,9 +80,7 @@ def queue(
         if as_json:
             show.document("queue", items=[_item(app, c, d) for c, d in differences], **counts)
         if not changing:
-            show.say(
-                "Nothing to queue: all is stored as the files say. Next: launchday list", quiet=quiet
-            )
+            show.say("Nothing to queue: all is stored as the files say. Next: launchday list", quiet=quiet)
             return 0
         show.say(
             f"Queued by {who.id}: {done[0]} added, {done[1]} changed, {done[2]} withdrawn."
