@@ -212,6 +212,10 @@ class _Reader:
         if not isinstance(node, Scalar):
             self.wrong(node, Kind.TEXT.value, key)
             return None
+        if not node.value.strip():
+            if not wanted.empty:
+                self.add("E118", f"'{key.value}' has no value", "write text in it", node)
+            return _word(node) if wanted.empty else None
         if wanted.choices and node.value not in wanted.choices:
             self.add(
                 "E116", f"'{key.value}' cannot be '{node.value}'", suggest(node.value, wanted.choices), node

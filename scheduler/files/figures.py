@@ -16,6 +16,8 @@ from scheduler.files.tables import NAME
 
 _NUMBER = re.compile(r"-?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?%?")
 _DAY = re.compile(r"(?P<d>[0-9]{1,2}) (?P<m>[A-Za-z]+) (?P<y>[0-9]{4})")
+_QUOTED = re.compile(r'\s*"((?:[^"]|"")*)"\s*(?=,|$)')
+_PLAIN = re.compile(r"[^,\"]*(?=,|$)")
 _FIRST, _LAST = "organisation", ("source", "as_at")
 _HEADER = "write it like: organisation,visited,called,source,as_at"
 
@@ -51,8 +53,7 @@ def _cells(file: SourceFile, number: int, found: Findings) -> list[_Cell] | None
     """The cells of one line; a quoted cell may hold commas and doubled quotes, but no line end."""
     line, cells, at = file.lines[number - 1], [], 0
     while True:
-        quoted = re.compile(r'\s*"((?:[^"]|"")*)"\s*(?=,|$)').match(line, at)
-        plain = re.compile(r"[^,\"]*(?=,|$)").match(line, at)
+        quoted, plain = _QUOTED.match(line, at), _PLAIN.match(line, at)
         match = quoted or plain
         if match is None:
             message = "a quote that does not close, or stands inside a cell"

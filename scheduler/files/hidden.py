@@ -63,7 +63,7 @@ def _joins_emoji(text: str, index: int) -> bool:
 @cache
 def _is_emoji(char: str) -> bool:
     # Imported here: only a text with a joiner pays for it.
-    import regex  # type: ignore[import-untyped]
+    import regex
 
     return regex.match(r"\p{Extended_Pictographic}", char) is not None
 

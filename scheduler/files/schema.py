@@ -65,6 +65,7 @@ def _text(field: Field) -> dict[str, Any]:
     if field.choices:
         return {"enum": list(field.choices)}
     if field.pattern:
-        return {"type": ["string", "integer"], "pattern": f"^(?:{field.pattern})$"}
+        optional = "?" if field.empty else ""
+        return {"type": ["string", "integer"], "pattern": f"^(?:{field.pattern}){optional}$"}
     kinds = ["string", "number", "boolean"]
     return {"type": [*kinds, "null"] if field.empty else kinds}

@@ -9,6 +9,7 @@ import re
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from scheduler.errors import FilesWrong, Problem, Severity, Source
@@ -210,8 +211,9 @@ def _lines(text: str) -> tuple[str, ...]:
 
 def _visible(file: SourceFile, found: Findings) -> bool:
     """Report hidden characters; a file with tabs or worse is not read further."""
-    problems = list(_hidden_in(file))
-    for problem in problems[:MANY]:
+    # Not all of them: a file of nothing but tabs would have a million.
+    problems = list(islice(_hidden_in(file), MANY))
+    for problem in problems:
         found.add(problem)
     return not problems
 

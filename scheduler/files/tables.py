@@ -218,7 +218,9 @@ MEDIA = Table(
             required=True,
             example='"media/poster.png"',
         ),
-        Field("alt", T, "what the picture says, for those who cannot see it", example='"Poster: …"'),
+        Field(
+            "alt", T, "what the picture says, for those who cannot see it", empty=True, example='"Poster: …"'
+        ),
         Field("decorative", Kind.FLAG, "the picture says nothing; no alt text is needed"),
     ),
 )

@@ -83,7 +83,7 @@ def read_yaml(
     except MarkedYAMLError as error:
         reader.explain(error)
         return None
-    except (YAMLError, ValueError, RecursionError) as error:
+    except (YAMLError, ValueError, OverflowError, RecursionError) as error:
         found.add(file.problem("E101", f"not YAML: {str(error).splitlines()[0]}", _HELP, line=first_line))
         return None
     if root is None:

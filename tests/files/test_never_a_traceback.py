@@ -43,10 +43,36 @@ def everything(root: Path) -> None:
 
 
 # Bytes that mean something to one of the readers are likelier to get far than noise is.
+_MARKS = [
+    "---",
+    ":::",
+    "{{",
+    "}}",
+    "{%",
+    ":",
+    "-",
+    '"',
+    "'",
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    "&a",
+    "*a",
+    "!t",
+    "|",
+    ">",
+    "#",
+    "@",
+    "?",
+    "launch",
+    "x",
+    "for",
+]
 _PIECES = st.sampled_from(
-    [b"---\n", b"::: ", b"{{", b"}}", b"{%", b": ", b"- ", b"\n", b"  ", b'"', b"'", b"[", b"]", b"{", b"}", b",", b"&a",
-     b"*a", b"!t", b"|", b">", b"#", b"@", b"?", b"launch", b"x", b"for", b"\xff", b"\xef\xbb\xbf", b"\r", b"\t", b"\0"]
-)  # fmt: skip
+    [*(m.encode() for m in _MARKS), b"\n", b"  ", b"\xff", b"\xef\xbb\xbf", b"\r", b"\t", b"\0"]
+)
 _NOISE = st.one_of(st.binary(max_size=200), st.lists(_PIECES, max_size=40).map(b"".join))
 
 
