@@ -139,9 +139,16 @@ def _migrate(engine: Engine) -> None:
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    with engine.connect().execution_options(launchday_write=True) as conn:
+    with engine.connect().execution_options(launchday_write=True) as conn, conn.begin():
+        # Two first commands at once: the second waits here (or at BEGIN IMMEDIATE) and finds nothing to do.
+        _one_at_a_time(conn)
         config.attributes["connection"] = conn
         command.upgrade(config, "head")
+
+
+def _one_at_a_time(conn: Connection) -> None:
+    if conn.dialect.name != "sqlite":
+        conn.execute(text("select pg_advisory_xact_lock(hashtext('launchday opens a database'))"))
 
 
 def _sqlite(url: str) -> Engine:
@@ -200,6 +207,7 @@ def _postgres(url: str, mode: str) -> Engine:
 
     try:
         with engine.begin() as conn:
+            _one_at_a_time(conn)  # "if not exists" alone can still fail where two create it at once
             conn.execute(text(f"create schema if not exists {schema}"))
     except DBAPIError as error:
         said = str(error.orig).splitlines()[0]
