@@ -135,8 +135,7 @@ class Record:
 def suggest(name: str, known: Iterable[str]) -> str:
     """`did you mean 'platforms'?`, or the list of what is known."""
     known = list(known)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    if near:
+    if near := difflib.get_close_matches(name, known, n=1, cutoff=0.6):
         return f"did you mean '{near[0]}'?"
     return f"known here: {', '.join(known)}" if known else "take it out"
 
@@ -212,10 +211,11 @@ class _Reader:
         if not isinstance(node, Scalar):
             self.wrong(node, Kind.TEXT.value, key)
             return None
+        if not node.value.strip() and wanted.empty:
+            return _word(node)
         if not node.value.strip():
-            if not wanted.empty:
-                self.add("E118", f"'{key.value}' has no value", "write text in it", node)
-            return _word(node) if wanted.empty else None
+            self.add("E118", f"'{key.value}' has no value", "write text in it", node)
+            return None
         if wanted.choices and node.value not in wanted.choices:
             self.add(
                 "E116", f"'{key.value}' cannot be '{node.value}'", suggest(node.value, wanted.choices), node
@@ -257,9 +257,8 @@ class _Reader:
         return None
 
     def texts(self, node: Node, wanted: Field, key: Scalar) -> tuple[Word, ...] | None:
-        nodes = node.items if isinstance(node, Listing) else (node,)
         words: list[Word] = []
-        for item in nodes:
+        for item in node.items if isinstance(node, Listing) else (node,):
             if isinstance(item, Scalar) and _nothing(item):
                 self.add(
                     "E118", f"'{key.value}' has an empty entry", "take it out, or write text in it", item
