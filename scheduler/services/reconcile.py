@@ -16,7 +16,7 @@ from scheduler.errors import CannotTell, PublishError
 from scheduler.services.arm import WORKERS, Reach, account_of, unstored
 from scheduler.services.clock import Clock
 from scheduler.services.events import DAEMON, about, whole_second
-from scheduler.services.settle import accepted, published, wake_next_parts
+from scheduler.services.settle import accepted, ask_about_differences, published, wake_next_parts
 from scheduler.services.timing import Timing
 from scheduler.store import outbox
 from scheduler.store.database import Database
@@ -165,7 +165,11 @@ def _conclude(
             if word:
                 said.append(Reconciled(d, word))
         outbox.change(conn, now, changes)
-        wake_next_parts(conn, now, out)
+        receipts = [
+            (f.delivery, f.result) for f in found if f.delivery.id in out and isinstance(f.result, Receipt)
+        ]
+        odd = ask_about_differences(conn, now, receipts)
+        wake_next_parts(conn, now, [i for i in out if i not in odd])
     return tuple(said)
 
 

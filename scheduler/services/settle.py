@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
@@ -50,7 +50,7 @@ def settle(db: Database, clock: Clock, outcomes: Sequence[Outcome]) -> None:
         ended: list[tuple[str, AttemptState, AttemptState, Mapping[str, Any]]] = []
         for one in outcomes:
             delivery = fresh[one.delivery_id]
-            state, attempt, fields, event = _what_follows(delivery, one, now)
+            state, attempt, fields, event = _what_follows(delivery, one, now, clock.offset)
             changes.append((delivery, state, fields, event))
             code, detail = _code(one.result)
             ended.append(
@@ -64,7 +64,9 @@ def settle(db: Database, clock: Clock, outcomes: Sequence[Outcome]) -> None:
         outbox.settle_attempts(conn, ended)
         outbox.change(conn, now, changes)
         _hold_refused_accounts(conn, now, [(fresh[o.delivery_id], o.result) for o in outcomes])
-        wake_next_parts(conn, now, [d.id for d, to, *_ in changes if to is State.PUBLISHED])
+        receipts = [(fresh[o.delivery_id], o.result) for o in outcomes if isinstance(o.result, Receipt)]
+        odd = ask_about_differences(conn, now, receipts)
+        wake_next_parts(conn, now, [d.id for d, _ in receipts if d.id not in odd])
 
 
 def _code(result: Receipt | PublishError) -> tuple[str, str]:
@@ -72,7 +74,7 @@ def _code(result: Receipt | PublishError) -> tuple[str, str]:
 
 
 def _what_follows(
-    d: Delivery, one: Outcome, now: datetime
+    d: Delivery, one: Outcome, now: datetime, offset: timedelta
 ) -> tuple[State, AttemptState, dict[str, Any], Event]:
     """The table of architecture §3: result → state, attempt, columns, log entry."""
     result = one.result
@@ -87,7 +89,8 @@ def _what_follows(
         )
     code, detail = _code(result)
     if isinstance(result, RetryLater | NotSent):
-        asked = result.at if isinstance(result, RetryLater) else None
+        # A platform speaks in the world's time; a simulation's own clock may be elsewhere.
+        asked = result.at + offset if isinstance(result, RetryLater) and result.at else None
         jitter = random.random()  # noqa: S311 - because jitter needs no secrecy
         at = next_try(now, asked, d.attempts, jitter) if asked else now + backoff(d.attempts, jitter)
         at = whole_second(at)
@@ -128,6 +131,24 @@ def accepted(type: str, d: Delivery, receipt: Receipt, facts: Mapping[str, Any])
     """A log entry that carries the platform's proof."""
     proof = {"remote_id": receipt.remote_id, "url": receipt.url}
     return about(type, DAEMON, d, facts={**facts, "receipt": proof})
+
+
+def ask_about_differences(
+    conn: Connection, now: datetime, receipts: Sequence[tuple[Delivery, Receipt]]
+) -> set[str]:
+    """What is out, but not as it was approved (a platform dropped a picture, changed words): a person is asked.
+
+    Returns the ids of those deliveries. The caller has recorded them as published in this transaction.
+    """
+    odd = [(d, r) for d, r in receipts if r.extra.get("differs")]
+    changes: list[outbox.Change] = []
+    for delivery, receipt in odd:
+        said = receipt.extra["differs"]
+        reason = f"it is out, but differs from what was approved: {said}"
+        event = about("publish.mismatch", DAEMON, delivery, code="differs", said=said)
+        changes.append((replace(delivery, state=State.PUBLISHED), State.ASKING, {"reason": reason}, event))
+    outbox.change(conn, now, changes)
+    return {d.id for d, _ in odd}
 
 
 def _hold_refused_accounts(
