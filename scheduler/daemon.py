@@ -222,6 +222,8 @@ class Daemon:
 
     def _wait_for_senders(self) -> None:
         """A wave that has begun is finished; what is only being looked for can wait for the next start."""
+        if any(name != "reconcile" for name in self._children):
+            self.say("stopping    a wave that has begun is finished first")
         if looking := self._children.pop("reconcile", None):
             looking.terminate()
             looking.wait()

@@ -161,7 +161,12 @@ class Rehearsal:
         finally:
             if child.poll() is None:
                 child.terminate()
-            child.wait()
+            try:
+                child.wait()
+            except KeyboardInterrupt:
+                child.kill()  # a second Ctrl-C: it is only a rehearsal
+                child.wait()
+                raise
 
     def _count(self, app: App, in_doubt: int) -> dict[str, Any]:
         """The figures of the launch wave. Arrivals, duplicates and losses are the platforms' word."""

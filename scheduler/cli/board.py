@@ -29,7 +29,7 @@ def draw(board: Board, directory: Directory, now: datetime, *, mode: str, note: 
     platforms = list(dict.fromkeys(a.platform for a in directory.accounts if a.platform in here))
     platforms += sorted(here - set(platforms))
     grid = Table(box=None, pad_edge=False, header_style="bold", expand=False)
-    grid.add_column("organisation", no_wrap=True)
+    grid.add_column("organisation", overflow="fold")  # the names give way, never the platforms
     for platform in platforms:
         grid.add_column(platform, min_width=11, no_wrap=True)
     for slug, row in _rows(board, directory).items():

@@ -40,7 +40,7 @@ def doctor(ctx: click.Context, as_json: bool) -> int:
     else:
         for f in found:
             fix = f"   fix: {f.fix}" if f.fix else ""
-            click.echo(f"{f.level:4}  {f.what:12} {show.visible(f.said)}{fix}")
+            show.put(f"{f.level:4}  {f.what:12} {f.said}{fix}")
     bad = [f.code for f in found if f.level == "bad"]
     # Where several apply: 8, then 7, then the others.
     return next((code for code in (8, 7, 4, 1) if code in bad), 0)

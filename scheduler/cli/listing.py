@@ -106,10 +106,10 @@ def show_(ctx: click.Context, delivery: str, campaign: str, as_json: bool) -> in
             "content_sha256",
         ):
             if row[name]:
-                click.echo(f"{name:15} {show.visible(str(row[name]))}")
+                show.put(f"{name:15} {row[name]}")
         click.echo("\n" + show.visible(one.content.text) + "\n")
         for media in row["media"]:
-            click.echo(f"picture         {media['file']}  alt: {show.visible(media['alt'])}")
+            show.put(f"picture         {media['file']}  alt: {media['alt']}")
         for d in row["approvals"]:
             why = f" ({d['why']})" if d["why"] else ""
             click.echo(f"{d['verdict']:15} by {d['person']} for {d['for']}{why}  {show.visible(d['note'])}")

@@ -59,22 +59,38 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str =
         for row in rows:
             click.echo("\t".join(_cell(c) for c in row))
         return
+    every = [[visible(c) for c in row] for row in rows]
+    if every:  # a head without a body says nothing to people; what there is not is said by the command
+        _grid(columns, every, title)
+
+
+def _grid(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:
+    """Nothing is cut off and no address is broken: columns that have no room stand below their row."""
     from rich.table import Table
     from rich.text import Text
 
-    every = [[visible(c) for c in row] for row in rows]
-    if not every:
-        return  # a head without a body says nothing to people; what there is not is said by the command
     out = console()
-    grid = Table(title=title or None, box=None, pad_edge=False, header_style="bold", title_justify="left")
-    widths = [max(len(c) for c in column) for column in zip(columns, *every, strict=True)]
-    # The last column is the talkative one: it gives way first, and nothing is ever cut off.
-    room = out.width - sum(w + 2 for w in widths[:-1]) >= 16
-    for n, name in enumerate(columns):
-        grid.add_column(name, no_wrap=room and n < len(columns) - 1, overflow="fold")
-    for row in every:
-        grid.add_row(*(Text(c) for c in row))
-    out.print(grid)
+    if title:
+        out.print(Text(title, style="bold"))
+    widths = [max(len(c) for c in column) for column in zip(columns, *rows, strict=True)]
+    # The last column is the talkative one: it may wrap between words, and needs room for its longest.
+    longest = max(len(word) for row in rows for word in ["-" * 16, *row[-1].split()])
+    if sum(w + 2 for w in widths[:-1]) + min(longest, widths[-1]) <= out.width:
+        grid = Table(box=None, pad_edge=False, header_style="bold")
+        for name in columns[:-1]:
+            grid.add_column(name, no_wrap=True)
+        grid.add_column(columns[-1], overflow="fold")
+        for row in rows:
+            grid.add_row(*(Text(c) for c in row))
+        out.print(grid)
+        return
+    beside = len(columns) - 1
+    while beside > 1 and sum(w + 2 for w in widths[:beside]) - 2 > out.width:
+        beside -= 1
+    for row in (columns, *rows):
+        click.echo("  ".join(c.ljust(w) for c, w in zip(row[:beside], widths, strict=False)).rstrip())
+        if rest := "  ".join(c for c in row[beside:] if c):
+            click.echo(wrapped(f"    {rest}", sys.stdout))
 
 
 def _cell(text: str) -> str:
