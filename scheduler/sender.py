@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import queue
 import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,18 +19,16 @@ from scheduler.app import App, open_app
 from scheduler.domain.content import parse_instant
 from scheduler.domain.delivery import Delivery, State
 from scheduler.domain.gates import gates
-from scheduler.domain.publisher import Receipt, Reply
-from scheduler.errors import LaunchdayError, NotSent, OutcomeUnknown, PublishError
+from scheduler.errors import LaunchdayError, NotSent, PublishError
 from scheduler.evidence.entry import ulid
 from scheduler.services import reconcile
 from scheduler.services.arm import Armed, Reach, arm
+from scheduler.services.collect import collect
 from scheduler.services.events import whole_second
 from scheduler.services.gate import Passed, facts, gate, not_ready, stand_down
-from scheduler.services.settle import Outcome, never_answered, settle
 from scheduler.store import desk, lock, outbox
 from scheduler.transport.volley import Fired, Volley
 
-GROUP = 50  # outcomes per commit: an fsync costs 6 ms (measured), a group shares one
 LOOKS = 5  # how often a wave goes back to its gate when somebody stops something at the last moment
 RECONCILE_FOR = 60.0  # seconds; the daemon starts another one while anything is in doubt
 
@@ -182,7 +178,7 @@ def _launch(
             return 0
         fired = _fire(app, volley, passed, at, after_each)
         if not fired.held:
-            _settle_all(app, reach, volley, by_id, passed, fired)
+            collect(app.db, app.clock, reach, volley, by_id, passed, fired, app.timing.reply_within)
             return 0
         why = NotSent("stopped", "somebody held or changed something at the last moment; nothing was sent")
         stand_down(app.db, app.clock, passed.attempts, why)
@@ -213,61 +209,6 @@ def _fire(
             last_look=nothing_stopped,
             after_each=after_each,
         )
-
-
-def _settle_all(
-    app: App,
-    reach: Reach,
-    volley: Volley,
-    by_id: Mapping[str, Armed],
-    passed: Passed,
-    fired: Fired,
-) -> None:
-    """Record outcomes in groups as replies come: a slow platform does not keep others unrecorded."""
-    inbox: queue.Queue[tuple[str, Reply | PublishError] | None] = queue.Queue()
-
-    def read() -> None:
-        for one in volley.replies(app.timing.reply_within.total_seconds()):
-            inbox.put(one)
-        inbox.put(None)
-
-    reader = threading.Thread(target=read, name="replies", daemon=True)
-    reader.start()
-    waiting = [Outcome(i, passed.attempts[i], why) for i, why in fired.not_sent.items()]
-    open_still = set(passed.attempts) - set(fired.not_sent)
-    done = False
-    while not done:
-        try:
-            item = inbox.get(timeout=0.1)
-            if item is None:
-                done = True
-            else:
-                delivery_id, reply = item
-                open_still.discard(delivery_id)
-                armed = by_id[delivery_id]
-                late = fired.started[delivery_id] - armed.delivery.due.timestamp()
-                result = _classify(reach, armed, reply)
-                waiting.append(
-                    Outcome(delivery_id, passed.attempts[delivery_id], result, max(1, int(late * 1e6)))
-                )
-        except queue.Empty:
-            pass
-        if done or len(waiting) >= GROUP or (waiting and inbox.empty()):
-            settle(app.db, app.clock, waiting)
-            waiting = []
-    settle(app.db, app.clock, [Outcome(i, passed.attempts[i], never_answered()) for i in open_still])
-
-
-def _classify(reach: Reach, armed: Armed, reply: Reply | PublishError) -> Receipt | PublishError:
-    """What the publisher says of the reply; anything it does not say is unknown."""
-    if isinstance(reply, PublishError):
-        return reply
-    try:
-        return reach.publisher(armed.delivery.platform).receipt(armed.prepared, reply)
-    except PublishError as error:
-        return error
-    except Exception as error:
-        return OutcomeUnknown("publisher", f"its publisher broke on the reply: {type(error).__name__}")
 
 
 def look_for_all(app: App, organisation: str) -> int:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from scheduler.domain.delivery import Delivery
+from scheduler.domain.delivery import Delivery, State
 from scheduler.evidence.entry import Actor, Event
+from scheduler.store import outbox
 
 DAEMON = Actor("daemon", "", "publisher", "service", "service")
 
@@ -35,6 +36,24 @@ def about(
         reason_text=said,
         facts=facts or {},
     )
+
+
+def given_up(d: Delivery, actor: Actor, code: str, why: str, landing: Collection[str]) -> outbox.Change:
+    """It does not go any more: `missed`, or a question where an earlier attempt may still land.
+
+    `landing` are the ids of deliveries with such an attempt: of those nobody may say "certainly not out".
+    """
+    facts = {"content_sha256": d.content_sha256}
+    if d.id in landing:
+        why = f"{why}, but an earlier attempt may still land: launchday resolve {d.name}"
+        return d, State.ASKING, {"reason": why}, about("publish.unknown", actor, d, code=code, facts=facts)
+    event = about("schedule.missed", actor, d, code=code, said=why, facts=facts)
+    return d, State.MISSED, {"reason": why}, event
+
+
+def plain(text: str) -> str:
+    """What a server said, as text that both databases and the log can hold (no NUL, no half characters)."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
 
 
 def whole_second(at: datetime) -> datetime:

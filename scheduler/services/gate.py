@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from scheduler.domain.content import Policy, instant
-from scheduler.domain.delivery import AttemptState, Delivery, State
+from scheduler.domain.delivery import MAY_STILL_LAND, OPEN_ATTEMPT, AttemptState, Delivery, State
 from scheduler.domain.gates import Facts, Gate, gates
 from scheduler.errors import PublishError
 from scheduler.evidence.entry import ulid
 from scheduler.services.clock import Clock
-from scheduler.services.events import DAEMON, about
+from scheduler.services.events import DAEMON, about, given_up, plain
 from scheduler.store import desk, log, outbox
 from scheduler.store.database import Database
 
@@ -44,7 +44,7 @@ def facts(
         blackouts={i: json.loads(b) for i, b in outbox.column(conn, ids, "blackouts").items()},
         approvers=approvers,
         states={d.id: d.state for d in parents},
-        open_attempts=outbox.with_open_attempt(conn, ids),
+        open_attempts=outbox.with_attempt(conn, ids, OPEN_ATTEMPT),
     )
 
 
@@ -91,24 +91,11 @@ def _miss_unapproved(
         for d, why in shut
         if {g.code for g in why} == {"unapproved"}
     ]
+    landing = outbox.with_attempt(conn, [d.id for d, _ in late], MAY_STILL_LAND)
     outbox.change(
         conn,
         now,
-        [
-            (
-                d,
-                State.MISSED,
-                {"reason": f"{sentence} when it was due"},
-                about(
-                    "schedule.missed",
-                    DAEMON,
-                    d,
-                    code="unapproved",
-                    facts={"content_sha256": d.content_sha256},
-                ),
-            )
-            for d, sentence in late
-        ],
+        [given_up(d, DAEMON, "unapproved", f"{sentence} when it was due", landing) for d, sentence in late],
     )
 
 
@@ -191,8 +178,10 @@ def not_ready(
     conn: Connection, now: datetime, d: Delivery, error: PublishError, again: datetime, reason: str
 ) -> None:
     """Arming was refused: it stays scheduled, people see why, and it is armed again in its window."""
-    outbox.note(conn, [d.id], reason=reason, fire_at=instant(again))
+    outbox.note(conn, [d.id], reason=plain(reason), fire_at=instant(again))
     facts = {"armed": False, "next_try_at": instant(again)}
     log.append(
-        conn, now, [about("publish.deferred", DAEMON, d, code=error.code, said=error.detail, facts=facts)]
+        conn,
+        now,
+        [about("publish.deferred", DAEMON, d, code=plain(error.code), said=plain(error.detail), facts=facts)],
     )

@@ -9,12 +9,12 @@ from datetime import timedelta
 
 from scheduler.domain.account import Directory
 from scheduler.domain.content import instant
-from scheduler.domain.delivery import OUT, Delivery, State
+from scheduler.domain.delivery import MAY_STILL_LAND, OUT, Delivery, State
 from scheduler.domain.gates import Hold
 from scheduler.errors import ApprovalError, UsageError
 from scheduler.evidence.entry import Actor, Event, ulid
 from scheduler.services.clock import Clock
-from scheduler.services.events import about, whole_second
+from scheduler.services.events import about, given_up, whole_second
 from scheduler.store import desk, log, outbox
 from scheduler.store.database import Database
 
@@ -139,18 +139,9 @@ def release(
         missed = [d for d in due if d not in resumed]
         desk.end_holds(conn, [h.id for h in ending], actor.id, now)
         outbox.note(conn, [d.id for d in resumed], fire_at=instant(whole_second(now + soon)))
+        landing = outbox.with_attempt(conn, [d.id for d in missed], MAY_STILL_LAND)
         outbox.change(
-            conn,
-            now,
-            [
-                (
-                    d,
-                    State.MISSED,
-                    {"reason": "it was held when it was due"},
-                    about("schedule.missed", actor, d, code="held"),
-                )
-                for d in missed
-            ],
+            conn, now, [given_up(d, actor, "held", "it was held when it was due", landing) for d in missed]
         )
         log.append(
             conn,
@@ -174,12 +165,17 @@ def cancel(
 ) -> tuple[Delivery, ...]:
     """Take deliveries out for good. Those that began to publish stay (retract removes what is out).
 
+    One that waits though an earlier attempt may still land is not sent again and becomes a question.
     Returns what was cancelled.
     """
     now = clock.now()
     with db.write() as conn:
         fresh = outbox.find(conn, ids=[d.id for d in wanted])
-        going = [d for d in fresh if d.state in (State.SCHEDULED, State.FAILED, State.MISSED)]
+        waiting = [d for d in fresh if d.state in (State.SCHEDULED, State.FAILED, State.MISSED)]
+        landing = outbox.with_attempt(conn, [d.id for d in waiting], MAY_STILL_LAND)
+        going = [d for d in waiting if d.id not in landing]
+        asked = [d for d in waiting if d.id in landing]
+        outbox.change(conn, now, [given_up(d, actor, "cancelled", "cancelled", landing) for d in asked])
         outbox.change(
             conn,
             now,
@@ -193,6 +189,6 @@ def cancel(
                 for d in going
             ],
         )
-        if going:
+        if waiting:
             desk.advance_stop_epoch(conn)
     return tuple(going)

@@ -136,7 +136,7 @@ def accepted(type: str, d: Delivery, receipt: Receipt, facts: Mapping[str, Any])
 def ask_about_differences(
     conn: Connection, now: datetime, receipts: Sequence[tuple[Delivery, Receipt]]
 ) -> set[str]:
-    """What is out, but not as it was approved (a platform dropped a picture, changed words): a person is asked.
+    """What is out, but not as approved (a picture was dropped, words were changed): a person is asked.
 
     Returns the ids of those deliveries. The caller has recorded them as published in this transaction.
     """

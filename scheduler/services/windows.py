@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from scheduler.domain.delivery import MAY_STILL_LAND, OPEN_ATTEMPT, AttemptState, Delivery, State
+from scheduler.domain.delivery import MAY_STILL_LAND, OPEN_ATTEMPT, Delivery
 from scheduler.domain.gates import Facts, gates
 from scheduler.services.clock import Clock
-from scheduler.services.events import DAEMON, about
+from scheduler.services.events import DAEMON, given_up
 from scheduler.services.gate import facts
 from scheduler.store import outbox
 from scheduler.store.database import Database
@@ -21,27 +21,15 @@ def close_windows(db: Database, clock: Clock) -> tuple[Delivery, ...]:
     now = clock.now()
     with db.write() as conn:
         late = outbox.due_past(conn, now)
-        attempts = outbox.attempts_of(conn, [d.id for d in late])
+        ids = [d.id for d in late]
+        open_still = outbox.with_attempt(conn, ids, OPEN_ATTEMPT)
+        landing = outbox.with_attempt(conn, ids, MAY_STILL_LAND)
         known = facts(conn, clock, late, {})
-        changes: list[outbox.Change] = []
-        for one in late:
-            states = {AttemptState(a.state) for a in attempts.get(one.id, ())}
-            if states & OPEN_ATTEMPT:
-                continue
-            if states & MAY_STILL_LAND:
-                event = about("publish.unknown", DAEMON, one, code="window_closed")
-                reason = "its window closed while an earlier attempt may still land"
-                changes.append((one, State.ASKING, {"reason": reason}, event))
-                continue
-            why = _why_missed(one, known)
-            changes.append(
-                (
-                    one,
-                    State.MISSED,
-                    {"reason": why},
-                    about("schedule.missed", DAEMON, one, code="window", said=why),
-                )
-            )
+        changes = [
+            given_up(one, DAEMON, "window", _why_missed(one, known), landing)
+            for one in late
+            if one.id not in open_still
+        ]
         outbox.change(conn, now, changes)
     return tuple(d for d, *_ in changes)
 
