@@ -205,6 +205,10 @@ class _Reader:
                     self.file, "E108", "'lead' asks for a lead organisation", "add lead_org: ORGANISATION"
                 )
             )
+        if "each_org" in approval.values and approval.count("each_org", 1) < 1:
+            help = "write 1 or more: nothing goes out that nobody approved"
+            message = "'each_org' must be at least 1"
+            self.found.add(approval.keys["each_org"].problem(self.file, "E116", message, help))
         return Policy(
             each_org=approval.count("each_org", usual.each_org),
             partner=approval.count("partner", usual.partner),
