@@ -29,7 +29,8 @@ class State(StrEnum):
 S = State
 MAY_BECOME: Mapping[State, frozenset[State]] = {
     S.SCHEDULED: frozenset({S.PUBLISHING, S.MISSED, S.CANCELLED, S.ASKING}),
-    S.PUBLISHING: frozenset({S.PUBLISHED, S.SCHEDULED, S.FAILED, S.UNCONFIRMED}),
+    # Asking: this try was refused, but an earlier one may still land.
+    S.PUBLISHING: frozenset({S.PUBLISHED, S.SCHEDULED, S.FAILED, S.UNCONFIRMED, S.ASKING}),
     S.UNCONFIRMED: frozenset({S.PUBLISHED, S.SCHEDULED, S.ASKING}),
     S.ASKING: frozenset({S.PUBLISHED, S.SCHEDULED, S.FAILED, S.RETRACTING}),
     S.PUBLISHED: frozenset({S.VERIFIED, S.ASKING, S.RETRACTING}),

@@ -88,7 +88,8 @@ def gates(delivery: Delivery, facts: Facts, *, lead: timedelta = timedelta(0)) -
     for hold in facts.holds:
         if hold.covers(delivery):
             shut.append(Gate("hold", f"held by {hold.person}: {hold.reason}"))
-    if max(delivery.fire_at, now + lead) < delivery.embargo:
+    # Not `now + lead`: the gate of a wave may be late, and what fires at once leaves before the lead is over.
+    if max(delivery.fire_at, now) < delivery.embargo:
         shut.append(Gate("embargo", "its embargo has not ended"))
     leaves = max(now, delivery.fire_at)
     for start, end, reason in facts.blackouts.get(delivery.id, ()):

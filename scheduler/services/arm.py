@@ -129,6 +129,8 @@ def _arm_one(
     publisher = reach.publisher(account.platform)
     token = reach.token(account, deadline)
     parent, root = parents.get(delivery.id, (None, None))
+    if delivery.after and parent is None:
+        raise NotReady("parent", "the part before it has no id on the platform that it could follow")
     outgoing = Outgoing(
         content=delivery.content,
         key=delivery.key,
@@ -159,6 +161,7 @@ def _receipts_before(conn: Any, deliveries: Sequence[Delivery]) -> dict[str, tup
         while before:
             row = next(iter(outbox.find(conn, ids=[before])), None)
             if row is None or not row.remote_id:
+                chain.clear()
                 break
             extra = json.loads(outbox.column(conn, [before], "extra")[before])
             chain.append(Receipt(row.remote_id, row.url, extra))

@@ -32,8 +32,8 @@ def about(
         account=d.account,
         platform=d.platform,
         organisation=d.organisation,
-        reason_code=code,
-        reason_text=said,
+        reason_code=plain(code),
+        reason_text=plain(said),
         facts=facts or {},
     )
 

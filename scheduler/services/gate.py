@@ -15,7 +15,7 @@ from scheduler.domain.gates import Facts, Gate, gates
 from scheduler.errors import PublishError
 from scheduler.evidence.entry import ulid
 from scheduler.services.clock import Clock
-from scheduler.services.events import DAEMON, about, given_up, plain
+from scheduler.services.events import DAEMON, about, given_up
 from scheduler.store import desk, log, outbox
 from scheduler.store.database import Database
 
@@ -178,10 +178,8 @@ def not_ready(
     conn: Connection, now: datetime, d: Delivery, error: PublishError, again: datetime, reason: str
 ) -> None:
     """Arming was refused: it stays scheduled, people see why, and it is armed again in its window."""
-    outbox.note(conn, [d.id], reason=plain(reason), fire_at=instant(again))
+    outbox.note(conn, [d.id], reason=reason, fire_at=instant(again))
     facts = {"armed": False, "next_try_at": instant(again)}
     log.append(
-        conn,
-        now,
-        [about("publish.deferred", DAEMON, d, code=plain(error.code), said=plain(error.detail), facts=facts)],
+        conn, now, [about("publish.deferred", DAEMON, d, code=error.code, said=error.detail, facts=facts)]
     )

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
+from scheduler.domain.account import Account
 from scheduler.domain.approval import needs
 from scheduler.domain.campaign import Rendered
-from scheduler.domain.delivery import ENDED, Delivery, State
+from scheduler.domain.content import instant
+from scheduler.domain.delivery import ENDED, MAY_STILL_LAND, Delivery, State
 from scheduler.store import desk, outbox
 from scheduler.store.database import Database
 
 CHANGEABLE = frozenset({State.SCHEDULED, State.MISSED, State.FAILED})
+_LANDING = "an earlier attempt may still land"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,8 @@ def plan(db: Database, campaign: str, rendered: Sequence[Rendered], now: datetim
         ids = [d.id for d in stored]
         said = desk.decisions(conn, ids)
         ended_by = outbox.column(conn, ids, "ended_by")
+        landing = outbox.with_attempt(conn, ids, MAY_STILL_LAND)
+        aside = {name: outbox.column(conn, ids, name) for name in ("blackouts", "profile")}
     latest: dict[str, Delivery] = {}
     for one in stored:
         if one.state in ENDED and ended_by[one.id] == "withdrawn":
@@ -50,24 +56,40 @@ def plan(db: Database, campaign: str, rendered: Sequence[Rendered], now: datetim
         approved_by = tuple(
             dict.fromkeys(d.person for d in said.get(old.id, ()) if d.verdict == "granted") if old else ()
         )
-        found.append(_compare(new, old, approved_by, now))
+        beside = {name: values[old.id] for name, values in aside.items()} if old else {}
+        found.append(_compare(new, old, approved_by, now, beside, old is not None and old.id in landing))
     for gone in latest.values():
-        if gone.state is State.SCHEDULED:
+        if gone.id in landing and gone.state is State.SCHEDULED:
+            why = f"{_LANDING}: its file no longer asks for it, nothing changes"
+            found.append(Difference("kept", gone.name, gone.post, None, gone, (why,)))
+        elif gone.state is State.SCHEDULED:
             found.append(
                 Difference("withdraw", gone.name, gone.post, None, gone, ("its file no longer asks for it",))
             )
     return tuple(found)
 
 
-def _compare(new: Rendered, old: Delivery | None, approved_by: tuple[str, ...], now: datetime) -> Difference:
+def _compare(
+    new: Rendered,
+    old: Delivery | None,
+    approved_by: tuple[str, ...],
+    now: datetime,
+    beside: Mapping[str, str],
+    landing: bool,
+) -> Difference:
     past = new.plan.not_after < now
     if old is None:
         return Difference("add", new.name, new.post, new, None, ("its time has passed",) if past else ())
     why = _differences(new, old)
+    if not why and old.state in CHANGEABLE and not landing and (why := _beside(new, beside)):
+        # Nobody approved these: they may change without asking again.
+        return Difference("change", new.name, new.post, new, old, why)
     if not why:
         return Difference("unchanged", new.name, new.post, new, old)
-    if old.state not in CHANGEABLE or (old.state is not State.SCHEDULED and past):
+    if landing or old.state not in CHANGEABLE or (old.state is not State.SCHEDULED and past):
         state = "cancelled by a person" if old.state is State.CANCELLED else f"already {old.state}"
+        if landing and old.state in CHANGEABLE:
+            state = _LANDING
         return Difference(
             "kept", new.name, new.post, new, old, (f"{state}: the files differ, nothing changes",)
         )
@@ -93,6 +115,34 @@ def _differences(new: Rendered, old: Delivery) -> tuple[str, ...]:
     if old.policy_sha256 != new.policy.sha256 or old.needs != needs(new.content, new.policy):
         why.append("approval policy")
     return tuple(why)
+
+
+def _beside(new: Rendered, beside: Mapping[str, str]) -> tuple[str, ...]:
+    """What differs beside the words and the time."""
+    why = []
+    if beside["blackouts"] != blackouts(new):
+        why.append("blackouts")
+    if beside["profile"] != profile(new.account):
+        why.append("where the account is reached")
+    return tuple(why)
+
+
+def blackouts(new: Rendered) -> str:
+    """Those that bind the delivery's organisation, as JSON."""
+    return json.dumps(
+        [
+            [instant(b.start), instant(b.end), b.reason]
+            for b in new.blackouts
+            if not b.organisations or new.account.organisation in b.organisations
+        ]
+    )
+
+
+def profile(account: Account) -> str:
+    """The account's public parts and its secret's reference (never a secret), as JSON."""
+    fields = asdict(account)
+    del fields["about"]
+    return json.dumps(fields, sort_keys=True)
 
 
 def changed_words(old: str, new: str) -> str:

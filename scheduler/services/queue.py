@@ -5,21 +5,21 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
 
-from scheduler.domain.account import Account
 from scheduler.domain.approval import needs
 from scheduler.domain.campaign import Rendered
 from scheduler.domain.content import instant
-from scheduler.domain.delivery import Delivery, State
+from scheduler.domain.delivery import ENDED, MAY_STILL_LAND, Delivery, State
+from scheduler.errors import RefusedTransition
 from scheduler.evidence.entry import Actor, Event, ulid
 from scheduler.services.clock import Clock
 from scheduler.services.events import about
-from scheduler.services.plan import Difference
+from scheduler.services.plan import Difference, blackouts, profile
 from scheduler.store import desk, log, outbox
 from scheduler.store.database import Database
 
@@ -51,6 +51,13 @@ def queue(
     gone = [d.delivery for d in differences if d.kind == "withdraw" and d.delivery]
     with db.write() as conn:
         # A crash before the commit leaves the store as it was: the command can simply be given again.
+        begun = outbox.with_attempt(conn, [d.delivery.id for d in changed if d.delivery], MAY_STILL_LAND)
+        begun |= outbox.with_attempt(conn, [d.id for d in gone], MAY_STILL_LAND)
+        if begun:
+            raise RefusedTransition(
+                f"{len(begun)} deliveries began to publish meanwhile and may still land",
+                help="launchday plan",
+            )
         desk.keep_media(conn, pictures)
         _add(conn, now, actor, [d.rendered for d in added if d.rendered])
         voided = sum(
@@ -73,6 +80,10 @@ def _add(conn: Connection, now: datetime, actor: Actor, rendered: Sequence[Rende
     rows: list[dict[str, Any]] = []
     events: list[Event] = []
     before: dict[str, str] = {}
+    if any(one.content.part > 1 for one in rendered):
+        # A part that is added to a post that is queued already waits for the part before it, too.
+        stored = [d for d in outbox.find(conn, campaign=rendered[0].campaign) if d.state not in ENDED]
+        before = {f"{d.account}/{d.post}/{d.content.part}": d.id for d in stored}
     for one in rendered:
         row = {
             "id": ulid(now),
@@ -140,21 +151,8 @@ def _frozen(one: Rendered, actor: Actor) -> dict[str, Any]:
         "close": instant(one.plan.close),
         "fire_at": instant(fire_at),
         "needs": json.dumps(needs(one.content, one.policy)),
-        "blackouts": json.dumps(
-            [
-                [instant(b.start), instant(b.end), b.reason]
-                for b in one.blackouts
-                if not b.organisations or one.account.organisation in b.organisations
-            ]
-        ),
+        "blackouts": blackouts(one),
     }
-
-
-def profile(account: Account) -> str:
-    """The account's public parts and its secret's reference (never a secret), as JSON."""
-    fields = asdict(account)
-    del fields["about"]
-    return json.dumps(fields, sort_keys=True)
 
 
 def _hashes(one: Rendered) -> dict[str, str]:
@@ -174,8 +172,12 @@ def _change(conn: Connection, now: datetime, actor: Actor, old: Delivery, new: R
     if old.state is not State.SCHEDULED:
         fields["state"] = State.SCHEDULED.value
     outbox.revise(conn, old, fields)
+    same = (old.content_sha256, old.plan_sha256, old.policy_sha256, old.needs)
+    asked = (new.content.sha256, new.plan.sha256, new.policy.sha256, needs(new.content, new.policy))
     why = "the words changed" if words else "the time or the approval policy changed"
     granted = [d for d in desk.decisions(conn, [old.id]).get(old.id, ()) if d.verdict == "granted"]
+    if same == asked:
+        granted = []  # nothing that anybody approved: blackouts, or where the account is reached
     desk.void(conn, [d.id for d in granted], why)
     facts = {**_hashes(new), "revision": old.revision + 1, "due": instant(new.plan.due)}
     events = [about("content.changed", actor, old, facts=facts)]

@@ -27,11 +27,15 @@ _CLOCK_MARGIN = timedelta(minutes=2)
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What one look said: a receipt, nothing (None), or that it could not tell; `at` is when it began."""
+    """What one look said: a receipt, nothing (None), or that it could not tell; `at` is when it began.
+
+    `earlier` are the attempts before this one that may have landed too.
+    """
 
     delivery: Delivery
     at: datetime
     attempt: Any
+    earlier: Sequence[Any]
     result: Receipt | PublishError | None
 
 
@@ -102,6 +106,7 @@ def reconcile(
 
     def look(delivery: Delivery) -> Found:
         attempt, at = _open(attempts[delivery.id]), clock.now()
+        earlier = [a for a in attempts[delivery.id] if a.state == AttemptState.RESEND_SAFE.value]
         since = parse_instant(attempts[delivery.id][0].intent_at) - clock.offset - _CLOCK_MARGIN
         try:
             account = reach.place(account_of(profiles[delivery.id]))
@@ -109,13 +114,12 @@ def reconcile(
             before = unstored(prepared[delivery.id])
             deadline = clock.seconds() + timing.reply_within.total_seconds()
             result = publisher.find(before, delivery.key, since, reach.http(account, deadline))
-            return Found(delivery, at, attempt, result)
+            return Found(delivery, at, attempt, earlier, result)
         except PublishError as error:
-            return Found(delivery, at, attempt, error)
+            return Found(delivery, at, attempt, earlier, error)
         except Exception as error:
-            return Found(
-                delivery, at, attempt, CannotTell("publisher", f"its publisher broke: {type(error).__name__}")
-            )
+            broke = CannotTell("publisher", f"its publisher broke: {type(error).__name__}")
+            return Found(delivery, at, attempt, earlier, broke)
 
     with ThreadPoolExecutor(WORKERS, thread_name_prefix="look") as pool:
         found = list(pool.map(look, doubt))
@@ -196,7 +200,8 @@ def _absent(
         reach.publishers[d.platform].capability if d.platform in reach.publishers else Capability.WRITE_ONLY
     )
     facts = Look(
-        intent_at=parse_instant(attempt.intent_at),
+        # A key's life began with the first request that may have arrived.
+        intent_at=parse_instant((*one.earlier, attempt)[0].intent_at),
         deadline=deadline,
         now=one.at,
         not_after=d.not_after,
@@ -218,6 +223,9 @@ def _absent(
         return "the platform cannot say: a person is asked"
     to = AttemptState.RESEND_SAFE if ruled is Verdict.RESEND else AttemptState.PROVEN_ABSENT
     outbox.settle_attempts(conn, [(attempt.id, AttemptState.UNKNOWN, to, ended)])
+    if to is AttemptState.PROVEN_ABSENT:
+        gone = [(a.id, AttemptState.RESEND_SAFE, to, ended) for a in one.earlier]
+        outbox.settle_attempts(conn, gone)
     fields = {
         "fire_at": instant(whole_second(now)),
         "reason": "looked for and not there; goes through the gate again",

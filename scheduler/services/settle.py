@@ -21,7 +21,7 @@ from scheduler.domain.retry import backoff, next_try
 from scheduler.errors import NotSent, OutcomeUnknown, PublishError, Rejected, RetryLater, Unauthorised
 from scheduler.evidence.entry import Event, ulid
 from scheduler.services.clock import Clock
-from scheduler.services.events import DAEMON, about, whole_second
+from scheduler.services.events import DAEMON, about, plain, whole_second
 from scheduler.store import desk, log, outbox
 from scheduler.store.database import Database
 
@@ -45,12 +45,18 @@ def settle(db: Database, clock: Clock, outcomes: Sequence[Outcome]) -> None:
         return
     now = clock.now()
     with db.write() as conn:
-        fresh = {d.id: d for d in outbox.find(conn, ids=[o.delivery_id for o in outcomes])}
+        ids = [o.delivery_id for o in outcomes]
+        fresh = {d.id: d for d in outbox.find(conn, ids=ids)}
+        landing = outbox.with_attempt(conn, ids, {AttemptState.RESEND_SAFE})
         changes: list[outbox.Change] = []
         ended: list[tuple[str, AttemptState, AttemptState, Mapping[str, Any]]] = []
         for one in outcomes:
             delivery = fresh[one.delivery_id]
             state, attempt, fields, event = _what_follows(delivery, one, now, clock.offset)
+            if state is State.FAILED and delivery.id in landing:
+                # This try is certainly not out, but the one before it may be: "failed" could be untrue.
+                said = f"{fields['reason']} (refused, but an earlier attempt may still land)"
+                state, fields = State.ASKING, {"reason": f"{said}: launchday resolve {delivery.name}"}
             changes.append((delivery, state, fields, event))
             code, detail = _code(one.result)
             ended.append(
@@ -70,7 +76,7 @@ def settle(db: Database, clock: Clock, outcomes: Sequence[Outcome]) -> None:
 
 
 def _code(result: Receipt | PublishError) -> tuple[str, str]:
-    return ("", "") if isinstance(result, Receipt) else (result.code[:80], result.detail[:500])
+    return ("", "") if isinstance(result, Receipt) else (plain(result.code[:80]), plain(result.detail[:500]))
 
 
 def _what_follows(
@@ -119,8 +125,8 @@ def _what_follows(
 def published(receipt: Receipt, now: datetime) -> dict[str, Any]:
     """The columns that a receipt fills."""
     return {
-        "remote_id": receipt.remote_id,
-        "url": receipt.url,
+        "remote_id": plain(receipt.remote_id),
+        "url": plain(receipt.url),
         "extra": json.dumps(dict(receipt.extra), sort_keys=True),
         "published_at": instant(now),
         "reason": "",
@@ -129,7 +135,7 @@ def published(receipt: Receipt, now: datetime) -> dict[str, Any]:
 
 def accepted(type: str, d: Delivery, receipt: Receipt, facts: Mapping[str, Any]) -> Event:
     """A log entry that carries the platform's proof."""
-    proof = {"remote_id": receipt.remote_id, "url": receipt.url}
+    proof = {"remote_id": plain(receipt.remote_id), "url": plain(receipt.url)}
     return about(type, DAEMON, d, facts={**facts, "receipt": proof})
 
 
@@ -160,7 +166,8 @@ def _hold_refused_accounts(
         scope = f"account:{delivery.account}"
         if isinstance(result, Unauthorised) and scope not in standing:
             standing.add(scope)
-            reason = f"its token was refused ({result.code}): put a new one in place, then release"
+            desk.advance_stop_epoch(conn)
+            reason = f"its token was refused ({plain(result.code)}): put a new one in place, then release"
             desk.add_hold(
                 conn,
                 {

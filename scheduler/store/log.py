@@ -148,14 +148,14 @@ def _check_row(row: Any, expected: int) -> None:
     try:
         body = json.loads(row.leaf)
         canon = canonical(body)
-    except (ValueError, TypeError):
+        names = ("campaign", "org", "account", "delivery")
+        meant = (body["at"], body["type"], body["actor"]["id"], *(body.get(n, "") for n in names))
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         raise LogBroken(
-            f"entry {expected} is not canonical JSON: its bytes were changed", help=keep
+            f"entry {expected} is not an entry in canonical JSON: its bytes were changed", help=keep
         ) from None
     if canon != row.leaf or body.get("seq") != expected:
         raise LogBroken(f"entry {expected} is not the bytes that were written", help=keep)
     shown = (row.at, row.type, row.actor, row.campaign, row.organisation, row.account, row.delivery)
-    names = ("campaign", "org", "account", "delivery")
-    meant = (body["at"], body["type"], body["actor"]["id"], *(body.get(n, "") for n in names))
     if shown != meant:
         raise LogBroken(f"the columns of entry {expected} do not say what its bytes say", help=keep)

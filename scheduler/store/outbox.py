@@ -13,7 +13,6 @@ from scheduler.domain.content import Content, instant, parse_instant
 from scheduler.domain.delivery import (
     ATTEMPT_MAY_BECOME,
     MAY_BECOME,
-    OPEN_ATTEMPT,
     AttemptState,
     Delivery,
     State,
@@ -213,18 +212,19 @@ def attempts_of(conn: Connection, ids: Sequence[str]) -> dict[str, list[Any]]:
     """All attempts by delivery id, oldest first (rows with the columns of AttemptRow)."""
     found: dict[str, list[Any]] = {}
     for start in range(0, len(ids), _SLICE):
-        query = select(_a).where(_a.c.delivery_id.in_(ids[start : start + _SLICE])).order_by(_a.c.n)
-        for row in conn.execute(query):
+        wanted = _a.c.delivery_id.in_(ids[start : start + _SLICE])
+        # A try that a stop took back gives its number to the next one: then the clock says which was first.
+        for row in conn.execute(select(_a).where(wanted).order_by(_a.c.n, _a.c.intent_at, _a.c.id)):
             found.setdefault(row.delivery_id, []).append(row)
     return found
 
 
-def with_open_attempt(conn: Connection, ids: Sequence[str]) -> set[str]:
-    """Those of the deliveries that have an attempt whose outcome is not known."""
-    found: set[str] = set()
+def with_attempt(conn: Connection, ids: Sequence[str], states: Iterable[AttemptState]) -> set[str]:
+    """Those of the deliveries that have an attempt in one of these states."""
+    wanted, found = [s.value for s in states], set[str]()
     for start in range(0, len(ids), _SLICE):
         query = select(_a.c.delivery_id).where(
-            _a.c.delivery_id.in_(ids[start : start + _SLICE]), _a.c.state.in_([s.value for s in OPEN_ATTEMPT])
+            _a.c.delivery_id.in_(ids[start : start + _SLICE]), _a.c.state.in_(wanted)
         )
         found |= set(conn.execute(query).scalars())
     return found
