@@ -62,6 +62,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except LaunchdayError as error:
         sys.stderr.write(f"{error.message} ({error.help})\n" if error.help else f"{error.message}\n")
         return error.exit_code
+    except Exception as error:
+        if os.environ.get("LAUNCHDAY_DEBUG") == "1":
+            raise
+        # What this process had in hand is looked for by the next one, as after a crash.
+        sys.stderr.write(f"the sender broke: {type(error).__name__}: {str(error).splitlines()[:1]}\n")
+        return 1
 
 
 def send(
