@@ -1,0 +1,1 @@
+"""Launches with real processes, real SQLite and the simulated platforms."""
