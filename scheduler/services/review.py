@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from scheduler.domain.account import Directory, Person
-from scheduler.domain.approval import describe, may_meet, missing
+from scheduler.domain.approval import Decision, counts, describe, may_meet, missing, rejects
 from scheduler.domain.content import Policy, instant
 from scheduler.domain.delivery import Delivery, State
 from scheduler.errors import ApprovalError, UsageError
@@ -62,7 +62,10 @@ def approve(
                 continue
             policy = policies[seen.id]
             before = missing(current, said.get(seen.id, ()), policy, wall)
-            roles = [n for n in may_meet(directory, who.slug, current.needs) if n in before]
+            spent = _spent(who, current, said.get(seen.id, ()), policy, wall)
+            roles = [
+                n for n in may_meet(directory, who.slug, current.needs) if n in before and n not in spent
+            ]
             if not roles:
                 already.append(current)
                 continue
@@ -190,6 +193,16 @@ def _refusal(
     if now > current.close:
         return f"approvals closed at {instant(current.close)}"
     return ""
+
+
+def _spent(
+    who: Person, current: Delivery, said: Sequence[Decision], policy: Policy, wall: datetime
+) -> Collection[str]:
+    """The needs that this person's word can meet no more: one person meets each need once, or only one."""
+    if any(d.person == who.slug and rejects(d, current, said) for d in said):
+        return ()
+    met = {d.role for d in said if d.person == who.slug and not counts(d, current, policy, wall)}
+    return current.needs if met and policy.distinct else met
 
 
 def _nobody(directory: Directory, who: Person, refused: Sequence[tuple[Delivery, str]]) -> ApprovalError:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from scheduler.services.clock import Clock
 from scheduler.store.database import Database
 from tests.conftest import Hands

@@ -1,4 +1,4 @@
-"""One campaign of three organisations in memory, its people, and the verbs they use: what tests of services share."""
+"""One campaign of three organisations, its people and their verbs: what tests of services share."""
 
 from __future__ import annotations
 
@@ -214,10 +214,7 @@ class House:
     ) -> bool:
         """The last look, the requests, and what became of them; False where the last look said stop."""
         with self.db.read() as conn:
-            if desk.stop_epoch(conn) != passed.epoch:
-                stopped = True
-            else:
-                stopped = False
+            stopped = desk.stop_epoch(conn) != passed.epoch
         if stopped:
             gates.stand_down(self.db, self.clock, passed.attempts, NotSent("stopped", "somebody said stop"))
             return False

@@ -1,4 +1,4 @@
-"""Planning and queueing: what the files ask for against what is stored, and which approvals a change voids."""
+"""Plan and queue: what the files ask for against what is stored, and which approvals a change voids."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+
 from scheduler.domain.content import Blackout, Media, instant, sha256
 from scheduler.domain.delivery import State
 from scheduler.errors import RefusedTransition
