@@ -6,6 +6,7 @@ import itertools
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -103,15 +104,18 @@ def empty_url(database: str, request: pytest.FixtureRequest, tmp_path: Path) -> 
 
 
 @pytest.fixture
-def url(database: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def url(database: str, request: pytest.FixtureRequest) -> Iterator[str]:
     """The address of a database of mode `simulation` that is ready and empty."""
     if database == "sqlite":
-        path = tmp_path / "launchday.db"
-        shutil.copy(request.getfixturevalue("_sqlite_template"), path)
-        return f"sqlite:///{path}"
+        # In memory where the machine has such a disk: the settings stay, only waiting for the disk goes.
+        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+        with tempfile.TemporaryDirectory(prefix="launchday-", dir=memory) as folder:
+            path = shutil.copy(request.getfixturevalue("_sqlite_template"), Path(folder) / "launchday.db")
+            yield f"sqlite:///{path}"
+        return
     server: pg.Postgres = request.getfixturevalue("_postgres_ready")
     server.run(f"truncate {TABLES} restart identity", "suite")
-    return server.url("suite")
+    yield server.url("suite")
 
 
 @pytest.fixture

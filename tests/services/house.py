@@ -17,7 +17,7 @@ from scheduler.evidence.entry import Actor
 from scheduler.services import gate as gates
 from scheduler.services import queue as queues
 from scheduler.services import reconcile as looks
-from scheduler.services.arm import Reach, arm
+from scheduler.services.arm import Reach, arm, unstored
 from scheduler.services.clock import Clock
 from scheduler.services.plan import Difference, plan
 from scheduler.services.review import Approved, approve
@@ -225,7 +225,7 @@ class House:
 
     def _send(self, one: Delivery, attempt: str, how: Callable[[Delivery], str]) -> Outcome:
         with self.db.read() as conn:
-            prepared = looks.unstored(outbox.column(conn, [one.id], "prepared")[one.id])
+            prepared = unstored(outbox.column(conn, [one.id], "prepared")[one.id])
         fault = how(one)
         result = self.world.send(self.publishers[one.platform], prepared, one.key, fault)
         return Outcome(one.id, attempt, result, 0 if fault == "not_sent" else 900)

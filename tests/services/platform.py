@@ -106,8 +106,8 @@ class Fake:
         self.looked_since = since
         if self.broken:
             raise ZeroDivisionError
-        if self.world.blind:
-            raise CannotTell("http_503", "the platform is down")
+        if self.world.blind or self.capability is Capability.WRITE_ONLY:
+            raise CannotTell("http_503", "the platform does not say")
         if self.world.lagging:
             return None
         for post in self.world.posts:
