@@ -117,6 +117,7 @@ def open_app(
     chosen: Mode = mode or directory.mode
     folder = state_folder(root, chosen)
     _keep_out_of_git(root / ".launchday")
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     clock = clock or Clock()
     url = database_url(folder, chosen, environ)
     with lock.Lock(folder / "open.lock", "the database is being opened") if _is_new(url) else nullcontext():

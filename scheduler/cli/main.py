@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "init": ("start", "files", "Make a workspace that passes check."),
     "rehearse": ("start", "rehearse", "Run the whole launch against simulated platforms."),
     "doctor": ("start", "doctor", "Check clock, disk, database, secrets and daemon; one fix per line."),
+    "completion": ("start", "completion", "Print a shell's completion script."),
     "schema": ("start", "files", "Print the JSON Schema of a file, for editors."),
     "check": ("write", "files", "Read the files and say what is wrong, with file:line:col."),
     "preview": ("write", "files", "Show posts as the public will see them."),
@@ -42,6 +43,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "watch": ("run", "running", "Watch the launch board."),
     "status": ("run", "running", "Answer 'is it alright?' in one screen."),
     "log": ("audit", "log", "Read the posting log; `log verify` checks it."),
+    "audit": ("audit", "audit", "Ask the posting log an auditor's question."),
 }
 SECTIONS = ("start", "write", "schedule", "decide", "run", "audit")
 
