@@ -1,4 +1,4 @@
-"""What all tests share: both databases, a clock that stands still, and the line that says what ran on which."""
+"""What all tests share: both databases, a clock that stands still, and the line saying what ran where."""
 
 from __future__ import annotations
 
