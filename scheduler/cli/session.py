@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
+import os
+import pwd
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,7 +42,7 @@ def who(app: App, named: str, *, must_be_known: bool = False) -> Actor:
     from scheduler.evidence.entry import Actor
 
     people = app.directory.people
-    user = getpass.getuser()
+    user = os_user()
     if named:
         if app.mode == "live":
             raise UsageError(
@@ -63,6 +64,14 @@ def who(app: App, named: str, *, must_be_known: bool = False) -> Actor:
         person, auth = found, f"os:{user}"
     role = "approver" if "approver" in person.roles else next(iter(sorted(person.roles)), "")
     return Actor(person.slug, person.organisation, role, "person", auth)
+
+
+def os_user() -> str:
+    """The operating-system user, by the kernel's word: LOGNAME and USER can be set by anybody."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
 
 
 def choosing(command: Callable[..., Any]) -> Callable[..., Any]:

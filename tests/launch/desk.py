@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from scheduler.app import open_app
+from scheduler.cli.main import main
 from scheduler.publishers.simulated import ledger, process
 from scheduler.store import lock, outbox
 
@@ -128,9 +130,25 @@ def launchday(root: Path, *arguments: str, **environ: str) -> Said:
     return Said(done.returncode, done.stdout, done.stderr)
 
 
+def inside(root: Path, *arguments: str) -> Said:
+    """The same in this process, which is quicker: for commands that only ask or decide."""
+    before, sys.argv = sys.argv, ["launchday", "-C", str(root), *arguments]
+    out, err = io.StringIO(), io.StringIO()
+    code: object = 0
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            main()
+    except SystemExit as left:
+        code = left.code
+    finally:
+        sys.argv = before
+    assert isinstance(code, int)
+    return Said(code, out.getvalue(), err.getvalue())
+
+
 def must(root: Path, *arguments: str) -> Said:
-    """A command that has to succeed."""
-    said = launchday(root, *arguments)
+    """A command that has to succeed, in this process."""
+    said = inside(root, *arguments)
     assert said.code == 0, f"{arguments}: {said.code}\n{said.out}\n{said.err}"
     return said
 
