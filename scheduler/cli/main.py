@@ -124,11 +124,14 @@ def main() -> None:
     except click.ClickException as wrong:
         wrong.show()
         sys.exit(wrong.exit_code)
+    except SystemExit as left:
+        # click ends with 1 where the reader (head, less) went away: that is nobody's error.
+        sys.exit(0 if isinstance(sys.stdout, click.utils.PacifyFlushWrapper) else left.code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
         sys.exit(130)
     except BrokenPipeError:
-        # The reader (head, less) went away: not our error, and the interpreter must not flush again.
+        # The same, noticed by our own flush; the interpreter must not flush again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except FilesWrong as wrong:
