@@ -76,6 +76,7 @@ def rendered(
     blackouts: Sequence[Blackout] = (),
     media: Sequence[Media] = (),
     link: str = "",
+    close: timedelta = timedelta(minutes=30),
 ) -> Rendered:
     """One delivery as files would render it."""
     known = DIRECTORY.account(account)
@@ -87,7 +88,7 @@ def rendered(
         due,
         due + timedelta(minutes=10),
         embargo or due,
-        due - timedelta(minutes=30),
+        due - close,
         due.strftime("%Y-%m-%dT%H:%M:%S"),
         "Europe/London",
     )
