@@ -111,7 +111,7 @@ def cli(ctx: click.Context, workspace: Path, mode: str | None) -> None:
 
 def main() -> None:
     """Run the command; print one sentence and what to do next for every error."""
-    debug = os.environ.get("LAUNCHDAY_DEBUG") == "1"
+    debug, stdout = os.environ.get("LAUNCHDAY_DEBUG") == "1", sys.stdout
     try:
         code = cli.main(standalone_mode=False, prog_name="launchday")
         sys.stdout.flush()
@@ -125,8 +125,8 @@ def main() -> None:
         wrong.show()
         sys.exit(wrong.exit_code)
     except SystemExit as left:
-        # click ends with 1 where the reader (head, less) went away: that is nobody's error.
-        sys.exit(0 if isinstance(sys.stdout, click.utils.PacifyFlushWrapper) else left.code)
+        # Where the reader (head, less) went away, click replaces stdout and ends with 1: that is no error.
+        sys.exit(left.code if sys.stdout is stdout else 0)
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
         sys.exit(130)
