@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -27,13 +27,17 @@ from apscheduler.triggers.interval import IntervalTrigger
 from scheduler.app import App, read_directory
 from scheduler.domain.content import instant, parse_instant
 from scheduler.domain.delivery import OUT, Delivery, State
+from scheduler.domain.gates import gates
 from scheduler.domain.when import show
 from scheduler.errors import FilesWrong, LaunchdayError
 from scheduler.publishers.simulated import process as platforms
+from scheduler.services.gate import facts
 from scheduler.services.windows import close_windows
-from scheduler.store import desk, lock, outbox
+from scheduler.store import lock, outbox
 
 TICK = 1  # seconds
+# Gates that no sender opens: people, time or the part before do.
+NOTHING_TO_DO = frozenset({"hold", "blackout", "after", "in_doubt", "attempts", "too_late"})
 AGAIN = 3.0  # seconds before a wave that a sender left undone is tried again
 
 
@@ -99,18 +103,29 @@ class Daemon:
         if not self._one_at_a_time.acquire(blocking=False):
             return
         try:
-            self._reap()
-            self.app.clock.follow(self.app.db)
-            self._beat()
-            for one in close_windows(self.app.db, self.app.clock):
-                self.say(f"missed      {one.name}: its window closed")
-            self._start_senders()
-            self._start_reconciling()
-        except Exception as error:
-            # One bad tick (a busy database, a full disk) must not end the daemon: the next one looks again.
-            self.say(f"trouble     {type(error).__name__}: {str(error).splitlines()[0][:200]}")
+            for step in (
+                self._reap,
+                self._follow_clock,
+                self._start_senders,
+                self._start_reconciling,
+                self._close_windows,
+                self._beat,
+            ):
+                # A bad step (a busy database, a full disk) costs neither the others nor the daemon: the
+                # next tick looks again.
+                try:
+                    step()
+                except Exception as error:
+                    self.say(f"trouble     {type(error).__name__}: {str(error)[:200].splitlines()[:1]}")
         finally:
             self._one_at_a_time.release()
+
+    def _follow_clock(self) -> None:
+        self.app.clock.follow(self.app.db)
+
+    def _close_windows(self) -> None:
+        for one in close_windows(self.app.db, self.app.clock):
+            self.say(f"missed      {one.name}: its window closed")
 
     def _start_senders(self) -> None:
         now = self.app.clock.now()
@@ -120,29 +135,20 @@ class Daemon:
         for one in self._due(now + self.app.timing.arming(most)):
             waves[one.fire_at] = waves.get(one.fire_at, 0) + 1
         waves = {at: n for at, n in waves.items() if at - self.app.timing.arming(n) <= now}
-        late = [at for at in waves if at <= now + timedelta(seconds=1)]
-        for at in sorted(set(waves) - set(late)):
+        for at in sorted(at for at in waves if at > now):
             self._spawn(f"wave {instant(at)}", ["wave", "--at", instant(at)])
+        # What is late goes together, as soon as it can; a wave that a sender has in hand is not late.
+        late = sorted(instant(at) for at in waves if at <= now)
+        late = [at for at in late if f"wave {at}" not in self._children]
         if late:
-            # What is late goes together, as soon as it can; a wave that a sender has in hand is not late.
-            handled = {name.removeprefix("wave ") for name in self._children}
-            if not all(instant(at) in handled for at in late):
-                self._spawn("overdue", ["wave", "--overdue", "--at", instant(max(late))])
+            self._spawn("overdue", ["wave", "--overdue", *(word for at in late for word in ("--at", at))])
 
     def _due(self, until: datetime) -> list[Delivery]:
-        """What could go by `until`: not held, and not waiting for the part before it."""
+        """What a sender could do something for by `until`; what lacks approval is the gate's to miss."""
         with self.app.db.read() as conn:
             waiting = outbox.find(conn, states=[State.SCHEDULED], until=until, organisation=self.organisation)
-            if not waiting:
-                return []
-            standing = desk.holds(conn)
-            parents = outbox.find(conn, ids=list({d.after for d in waiting if d.after}))
-        out = {d.id for d in parents if d.state in OUT}
-        return [
-            d
-            for d in waiting
-            if not (d.after and d.after not in out) and not any(h.covers(d) for h in standing)
-        ]
+            known = facts(conn, self.app.clock, waiting, self.app.approvers)
+        return [d for d in waiting if not {g.code for g in gates(d, known)} & NOTHING_TO_DO]
 
     def _start_reconciling(self) -> None:
         with self.app.db.read() as conn:

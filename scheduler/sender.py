@@ -13,22 +13,26 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from scheduler.app import App, open_app
 from scheduler.domain.content import parse_instant
 from scheduler.domain.delivery import Delivery, State
 from scheduler.domain.gates import gates
-from scheduler.errors import LaunchdayError, NotSent, PublishError
+from scheduler.domain.retry import next_try
+from scheduler.errors import LaunchdayError, NotSent, PublishError, Rejected, RetryLater
 from scheduler.evidence.entry import ulid
 from scheduler.services import reconcile
-from scheduler.services.arm import Armed, Reach, arm
-from scheduler.services.collect import collect
+from scheduler.services.arm import Armed, Reach, arm, stored
+from scheduler.services.collect import collect, patiently
 from scheduler.services.events import whole_second
-from scheduler.services.gate import Passed, facts, gate, not_ready, stand_down
+from scheduler.services.gate import Passed, Ready, facts, gate, not_ready, stand_down
+from scheduler.services.settle import hold_refused_accounts
 from scheduler.store import desk, lock, outbox
 from scheduler.transport.volley import Fired, Volley
 
+LATE_ARMING = timedelta(seconds=10)  # what a wave that is late already may still spend on arming
 LOOKS = 5  # how often a wave goes back to its gate when somebody stops something at the last moment
 RECONCILE_FOR = 60.0  # seconds; the daemon starts another one while anything is in doubt
 
@@ -39,9 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("job", choices=["wave", "reconcile"])
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--mode", required=True)
-    parser.add_argument("--at", type=parse_instant)
+    parser.add_argument("--at", type=parse_instant, action="append")
     parser.add_argument(
-        "--overdue", action="store_true", help="everything due until --at, as soon as it is ready"
+        "--overdue", action="store_true", help="what was due at these instants, as soon as it is ready"
     )
     parser.add_argument("--org", default="")
     parser.add_argument("--accounts", type=Path, help="the folder of the accounts.yaml to believe")
@@ -56,9 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if asked.job == "reconcile":
                 return look_for_all(app, asked.org)
             crash = crasher(asked.crash_after) if asked.crash_after and app.mode != "live" else None
-            return send(
-                app, number, asked.at, overdue=asked.overdue, organisation=asked.org, after_each=crash
-            )
+            return send(app, number, Due(tuple(asked.at), asked.overdue, asked.org), after_each=crash)
     except LaunchdayError as error:
         sys.stderr.write(f"{error.message} ({error.help})\n" if error.help else f"{error.message}\n")
         return error.exit_code
@@ -70,22 +72,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
-def send(
-    app: App,
-    number: str,
-    at: datetime,
-    *,
-    overdue: bool = False,
-    organisation: str = "",
-    after_each: Callable[[int], None] | None = None,
-) -> int:
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Which deliveries are meant: those of these instants; `overdue`: as soon as they are ready."""
+
+    instants: tuple[datetime, ...]
+    overdue: bool = False
+    organisation: str = ""
+
+
+def send(app: App, number: str, due: Due, *, after_each: Callable[[int], None] | None = None) -> int:
     """Arm, gate, fire and settle one wave; returns 0 where everything that was armed was sent or recorded."""
     reach = app.reach()
     try:
-        ready, unapproved = _arm_until(app, reach, at, overdue, organisation)
+        ready, unapproved = _arm_until(app, reach, due)
         if not ready and not unapproved:
             return 0
-        if overdue:
+        at = max(due.instants)
+        if due.overdue:
             at = app.clock.now() + app.timing.gate_lead(len(ready)) + timedelta(seconds=0.3)
         volley = Volley(reach.transport, [a.shot for a in ready])
         try:
@@ -109,33 +113,51 @@ class Wave:
     unapproved: Sequence[Delivery]
 
 
-def _arm_until(
-    app: App, reach: Reach, at: datetime, overdue: bool, organisation: str
-) -> tuple[list[Armed], list[Delivery]]:
-    """Arm what is due and approved, again and again, until the connections have to be opened."""
-    end = at if not overdue else app.clock.now() + app.timing.arm_lead
-    armed: list[Armed] = []
+def _arm_until(app: App, reach: Reach, due: Due) -> tuple[list[Armed], list[Delivery]]:
+    """Arm what is due and approved, until the connections have to be opened.
+
+    What is not ready is tried again with growing pauses (or when the platform said), never what was refused:
+    a slow or refusing platform costs its own deliveries, not the wave's punctuality.
+    """
+    at = max(due.instants)
+    stop = at - app.timing.connect_lead - timedelta(seconds=1)
+    soon = app.clock.now() + timedelta(seconds=2)
+    end = stop if stop > soon and not due.overdue else app.clock.now() + LATE_ARMING
+    armed: dict[str, Armed] = {}
+    refused: dict[str, tuple[Delivery, PublishError]] = {}
+    tries: dict[str, tuple[int, datetime]] = {}
     while True:
-        todo, unapproved = _to_arm(app, at, overdue, organisation, {a.delivery.id for a in armed})
-        ready, refused = arm(app.db, reach, todo, (end - timedelta(seconds=0.5)).timestamp())
-        armed += ready
-        if overdue or app.clock.now() + app.timing.connect_lead + timedelta(seconds=1.5) >= at:
-            _not_ready(app, at, refused)
-            return armed, unapproved
+        now = app.clock.now()
+        left, unapproved = _to_arm(app, due, armed)
+        todo = [d for d in left if tries.get(d.id, (0, now))[1] <= now]
+        ready, failed = arm(app.db, reach, todo, end.timestamp())
+        armed |= {a.delivery.id: a for a in ready}
+        for one, error in failed:
+            n = tries.get(one.id, (0, now))[0] + 1
+            tries[one.id] = (n, _armed_again(app, error, n))
+            refused[one.id] = (one, error)
+        if due.overdue or app.clock.now() + timedelta(seconds=1) >= stop:
+            _not_ready(app, at, [r for i, r in refused.items() if i not in armed])
+            return list(armed.values()), unapproved
         time.sleep(1.0)
 
 
-def _to_arm(
-    app: App, at: datetime, overdue: bool, organisation: str, done: Collection[str]
-) -> tuple[list[Delivery], list[Delivery]]:
+def _armed_again(app: App, error: PublishError, n: int) -> datetime:
+    now = app.clock.now()
+    if isinstance(error, Rejected):
+        return now + timedelta(days=1)
+    asked = error.at + app.clock.offset if isinstance(error, RetryLater) and error.at else None
+    return next_try(now, asked, n, 0.0)
+
+
+def _to_arm(app: App, due: Due, done: Collection[str]) -> tuple[list[Delivery], list[Delivery]]:
     """What of the wave is not armed yet and may be: approved, not held, the part before it out."""
     with app.db.read() as conn:
         wave = outbox.find(
             conn,
             states=[State.SCHEDULED],
-            organisation=organisation,
-            until=at,
-            fire_at=None if overdue else at,
+            organisation=due.organisation,
+            fire_at=due.instants,
         )
         left = [d for d in wave if d.id not in done]
         known = facts(conn, app.clock, left, app.approvers)
@@ -150,14 +172,19 @@ def _to_arm(
 
 def _not_ready(app: App, at: datetime, refused: Sequence[tuple[Delivery, PublishError]]) -> None:
     """They stay scheduled, with the reason for people, and are armed again while their window is open."""
+    if not refused:
+        return
     now = app.clock.now()
-    again = whole_second(max(now, at) + app.timing.soon)
     with app.db.write() as conn:
         fresh = {d.id: d for d in outbox.find(conn, ids=[d.id for d, _ in refused], states=[State.SCHEDULED])}
         for one, error in refused:
             if one.id in fresh:
                 reason = f"not ready: {error.code}" + (f": {error.detail}" if error.detail else "")
-                not_ready(conn, now, fresh[one.id], error, again, reason)
+                again = max(now, at) + app.timing.soon
+                if isinstance(error, RetryLater) and error.at:
+                    again = max(again, error.at + app.clock.offset)
+                not_ready(conn, now, fresh[one.id], error, whole_second(again), reason)
+        hold_refused_accounts(conn, now, [(fresh[d.id], e) for d, e in refused if d.id in fresh])
 
 
 def _launch(
@@ -167,8 +194,8 @@ def _launch(
     _sleep_until(app, at - app.timing.connect_lead)
     volley.connect((at - lead).timestamp())
     by_id = {a.delivery.id: a for a in wave.ready}
-    armed = {i: a.delivery.content_sha256 for i, a in by_id.items()}
-    armed |= {d.id: d.content_sha256 for d in wave.unapproved}
+    armed = {i: Ready(a.delivery.content_sha256, stored(a.prepared)) for i, a in by_id.items()}
+    armed |= {d.id: Ready(d.content_sha256) for d in wave.unapproved}
     for _ in range(LOOKS):
         _sleep_until(app, at - lead)
         passed = gate(
@@ -177,7 +204,7 @@ def _launch(
             armed,
             app.approvers,
             sender=lock.sender_name(wave.number),
-            lead=lead,
+            at=at,
             reply_within=app.timing.reply_within,
         )
         if not passed.attempts:
@@ -187,7 +214,8 @@ def _launch(
             collect(app.db, app.clock, reach, volley, by_id, passed, fired, app.timing.reply_within)
             return 0
         why = NotSent("stopped", "somebody held or changed something at the last moment; nothing was sent")
-        stand_down(app.db, app.clock, passed.attempts, why)
+        # Until this is recorded the intents stand, though nothing was sent: it is worth some patience.
+        patiently(partial(stand_down, app.db, app.clock, passed.attempts, why))
         # A stop that was for others must cost this wave no more than a moment: ask the gate again.
         at = max(at, app.clock.now() + lead)
     return 0
@@ -206,15 +234,22 @@ def _fire(
             except Exception:
                 return False  # a look that fails is a stop
 
-        # The connection is made and warm before T0; the look itself is one small read.
+        # The connection is made and warm before T0; the look itself is one small read. A database that is
+        # busy at that moment means stop, not wait: whoever is writing may be writing a hold.
+        if app.db.is_sqlite:
+            looking.exec_driver_sql("PRAGMA busy_timeout=100")
+            looking.rollback()
         nothing_stopped()
-        return volley.fire(
-            list(passed.attempts),
-            at.timestamp(),
-            now=app.clock.seconds,
-            last_look=nothing_stopped,
-            after_each=after_each,
-        )
+        try:
+            return volley.fire(
+                list(passed.attempts),
+                at.timestamp(),
+                now=app.clock.seconds,
+                last_look=nothing_stopped,
+                after_each=after_each,
+            )
+        finally:
+            looking.invalidate()
 
 
 def look_for_all(app: App, organisation: str) -> int:
@@ -223,7 +258,7 @@ def look_for_all(app: App, organisation: str) -> int:
     end = time.monotonic() + RECONCILE_FOR
     try:
         while time.monotonic() < end:
-            reconcile.adopt(app.db, app.clock, app.is_dead)
+            reconcile.adopt(app.db, app.clock, app.timing, app.is_dead, organisation)
             for one in reconcile.reconcile(app.db, app.clock, reach, app.timing, app.is_dead, organisation):
                 sys.stderr.write(f"recovery    {one.delivery.name}    {one.said}\n")
             with app.db.read() as conn:

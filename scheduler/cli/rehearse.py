@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--faults", is_flag=True, help="Let the platforms misbehave (lost replies, 429, 5xx, resets).")
 @click.option("--crash", is_flag=True, help="Kill daemon and sender in mid-launch, then start again.")
 @click.option(
-    "--lead", type=click.FloatRange(7, 600), default=None, help="Seconds until T0 (default: enough)."
+    "--lead", type=click.FloatRange(10, 600), default=None, help="Seconds until T0 (default: enough)."
 )
 @json_option
 @quiet_option

@@ -41,6 +41,8 @@ def run(
 ) -> int:
     """Publish what is approved and due. A simulation, unless mode: live and --live."""
     from scheduler.daemon import Daemon
+    from scheduler.errors import TryLater
+    from scheduler.store import lock
 
     mode = _mode(ctx, live)
     with session.opened(ctx, mode=mode) as app:
@@ -51,6 +53,12 @@ def run(
         session.banner(app, quiet=quiet)
         # Whoever waits for a launch that was asked for waits for it; cron takes what is nearly due.
         until = app.clock.now() + app.timing.arm_lead
+        if running := lock.holder(app.folder / "daemon.lock"):
+            # Said before anything is changed: a refused start must not move a running simulation's clock.
+            raise TryLater(
+                f"a daemon runs on this database already (process {running})",
+                help=f"watch it: launchday watch; or end it: kill {running}",
+            )
         if launch_in:
             until = max(until, _move_clock(app, launch_in, campaign))
         _say_waves(app, quiet)

@@ -63,7 +63,7 @@ def counts(decision: Decision, delivery: Delivery, policy: Policy, wall_now: dat
         return "the time changed"
     if decision.policy_sha256 != delivery.policy_sha256:
         return "the approval policy changed"
-    if policy.not_author and decision.person == delivery.author:
+    if policy.not_author and decision.person in (delivery.author, delivery.planner):
         return "the author does not approve"
     if decision.at >= delivery.due:
         return "given after the time it was due"

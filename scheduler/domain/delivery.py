@@ -82,7 +82,7 @@ class Delivery:
 
     `fire_at` is when its wave goes (= `due` unless deferred); `after` is the delivery that must be out
     first (threads); `needs` are the organisations whose approver must say yes, with the role they
-    say it in, for example `("owner:dorset", "partner:charity")`.
+    say it in, for example `("owner:dorset", "partner:charity")`; `planner` moved it to its present time.
     """
 
     id: str
@@ -112,3 +112,4 @@ class Delivery:
     url: str = ""
     published_at: datetime | None = None
     reason: str = ""
+    planner: str = ""

@@ -11,6 +11,7 @@ from scheduler.domain.content import Policy, instant
 from scheduler.domain.delivery import Delivery, State
 
 MAX_ATTEMPTS = 5
+LONGEST_LEAD = timedelta(seconds=2)  # a gate passed earlier than this would be stale at T0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +67,11 @@ class Facts:
     open_attempts: Collection[str] = ()
 
 
-def gates(delivery: Delivery, facts: Facts, *, lead: timedelta = timedelta(0)) -> tuple[Gate, ...]:
-    """Every gate that is shut for the delivery at `facts.now`; empty = it may go.
+def gates(delivery: Delivery, facts: Facts, *, at: datetime | None = None) -> tuple[Gate, ...]:
+    """Every gate that is shut for the delivery; empty = it may go.
 
-    `lead` is how long before its instant the sender asks (the gate of a wave is passed shortly before T0;
-    the first byte leaves at T0, never before).
+    `at` is the very instant at which the sender will let the first byte leave (it asks shortly before).
+    Without it the question is whether the delivery could go when its time comes.
     """
     shut: list[Gate] = []
     now = facts.now
@@ -88,16 +89,16 @@ def gates(delivery: Delivery, facts: Facts, *, lead: timedelta = timedelta(0)) -
     for hold in facts.holds:
         if hold.covers(delivery):
             shut.append(Gate("hold", f"held by {hold.person}: {hold.reason}"))
-    # Not `now + lead`: the gate of a wave may be late, and what fires at once leaves before the lead is over.
-    if max(delivery.fire_at, now) < delivery.embargo:
+    leaves = max(now, delivery.fire_at if at is None else at)
+    if leaves < delivery.embargo:
         shut.append(Gate("embargo", "its embargo has not ended"))
-    leaves = max(now, delivery.fire_at)
     for start, end, reason in facts.blackouts.get(delivery.id, ()):
         if start <= instant(leaves) < end:
             shut.append(Gate("blackout", f"blackout: {reason}"))
-    if now + lead < delivery.fire_at:
+    its_time = max(delivery.fire_at, delivery.due)
+    if (now if at is None else leaves) < its_time or now + LONGEST_LEAD < its_time:
         shut.append(Gate("too_early", "its time has not come"))
-    if now > delivery.not_after:
+    if leaves > delivery.not_after:
         shut.append(Gate("too_late", "its window has closed"))
     if delivery.id in facts.open_attempts:
         shut.append(Gate("in_doubt", "an earlier attempt may still land"))

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from scheduler.domain.publisher import Capability
 
-KEY_LIFE = timedelta(minutes=55)  # Mastodon keeps a key for an hour (documented); a margin for its clock
+AT_LEAST = timedelta(seconds=90)  # how long a living sender may take to record what it knows
 
 
 class Verdict(StrEnum):
@@ -27,7 +27,6 @@ class Look:
     `answered` is False where the platform could not say; `sender_dead` is proven by its lock.
     """
 
-    intent_at: datetime
     deadline: datetime
     now: datetime
     not_after: datetime
@@ -38,22 +37,32 @@ class Look:
 
 
 def verdict(capability: Capability, look: Look) -> Verdict:
-    """The class rule of platforms.md. Nothing is allowed before the attempt's own deadline has passed."""
-    if look.now < look.deadline or not look.sender_dead:
+    """The class rule of platforms.md. Nothing is allowed before the attempt's own deadline has passed.
+
+    A key is held to the rule of a listing: many servers ignore it and a kept one is forgotten after an hour
+    (platforms.md, finding 2). It is sent again all the same, as a second guard.
+    """
+    if look.now < look.deadline:
         return Verdict.WAIT
+    if not look.sender_dead:
+        # It may still write. Where its end can never be proven (another machine), a person decides.
+        return Verdict.ASK if look.now > hopeless(look.deadline, look.settle) else Verdict.WAIT
     in_window = look.now <= look.not_after
     settled = look.now >= look.deadline + look.settle
     if capability is Capability.WRITE_ONLY:
         return Verdict.ASK
     if capability is Capability.RECORD and in_window:
         return Verdict.RESEND
-    if capability is Capability.KEY and look.answered and in_window and look.now < look.intent_at + KEY_LIFE:
-        return Verdict.RESEND
     if look.answered and settled and look.looks >= 2:
         return Verdict.ABSENT
     if not look.answered and look.now > max(look.not_after, look.deadline + look.settle * 4):
         return Verdict.ASK
     return Verdict.WAIT
+
+
+def hopeless(deadline: datetime, settle: timedelta) -> datetime:
+    """When a sender that cannot be proven dead is given up: what it had is looked for, never resent."""
+    return deadline + max(settle * 5, AT_LEAST)
 
 
 def backoff(attempt: int, jitter: float) -> timedelta:

@@ -87,8 +87,8 @@ def arm(
 ) -> tuple[list[Armed], list[tuple[Delivery, PublishError]]]:
     """Prepare every delivery side by side; repeatable, and nothing of it is public.
 
-    `deadline` is in Unix seconds of the launch's clock. What was prepared is stored, so that `find` works
-    after a crash; it holds no secret. Returns what is ready, and what is not with its reason.
+    `deadline` is in Unix seconds of the launch's clock. Nothing is stored: what was prepared goes to disk
+    with the intent, in the gate. Returns what is ready, and what is not with its reason.
     """
     ids = [d.id for d in deliveries]
     with db.read() as conn:
@@ -112,9 +112,6 @@ def arm(
         results = list(pool.map(one, deliveries))
     ready = [r for r in results if isinstance(r, Armed)]
     not_ready = [(d, r) for d, r in zip(deliveries, results, strict=True) if isinstance(r, PublishError)]
-    with db.write() as conn:
-        # A crash before this commit loses uploads that nobody sees: arming is simply done again.
-        outbox.note_each(conn, "prepared", {a.delivery.id: stored(a.prepared) for a in ready})
     return ready, not_ready
 
 

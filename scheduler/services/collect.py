@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import queue
+import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from scheduler.domain.publisher import Receipt, Reply
-from scheduler.errors import OutcomeUnknown, PublishError, TryLater
+from scheduler.errors import OutcomeUnknown, PublishError, RefusedTransition, TryLater
 from scheduler.services.arm import Armed, Reach
 from scheduler.services.clock import Clock
 from scheduler.services.gate import Passed
@@ -36,9 +37,12 @@ def collect(
     inbox: queue.Queue[tuple[str, Reply | PublishError] | None] = queue.Queue()
 
     def read() -> None:
-        for one in volley.replies(within.total_seconds()):
-            inbox.put(one)
-        inbox.put(None)
+        try:
+            for one in volley.replies(within.total_seconds()):
+                inbox.put(one)
+        finally:
+            # Whatever happened to the reading: what has no outcome by now is unknown, and is looked for.
+            inbox.put(None)
 
     reader = threading.Thread(target=read, name="replies", daemon=True)
     reader.start()
@@ -70,12 +74,26 @@ def collect(
 def _record(db: Database, clock: Clock, outcomes: Sequence[Outcome]) -> None:
     """Settle, again and again while the database is busy: a receipt in hand is not thrown away.
 
-    Gives up after a minute; then the outcomes are looked for on the platforms, as after a crash.
+    One that does not fit what is stored costs only itself: it stays open and is looked for.
     """
-    end = time.monotonic() + 60
+    try:
+        patiently(lambda: settle(db, clock, outcomes))
+    except (RefusedTransition, IntegrityError) as odd:
+        if len(outcomes) == 1:
+            sys.stderr.write(f"an outcome was not recorded ({odd}); the post is looked for\n")
+            return
+        for one in outcomes:
+            _record(db, clock, [one])
+
+
+def patiently(work: Callable[[], None], seconds: float = 60.0) -> None:
+    """Do it again while the database is busy. Raises what it raised after so many seconds."""
+    end = time.monotonic() + seconds
     while True:
         try:
-            return settle(db, clock, outcomes)
+            return work()
+        except IntegrityError:
+            raise
         except (TryLater, DBAPIError):
             if time.monotonic() > end:
                 raise

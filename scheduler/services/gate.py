@@ -21,6 +21,14 @@ from scheduler.store.database import Database
 
 
 @dataclass(frozen=True, slots=True)
+class Ready:
+    """An armed delivery: the hash of the content its request was built from, and what `find` will need."""
+
+    content_sha256: str
+    prepared: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Passed:
     """What may be sent: attempt id by delivery id, the stop epoch seen, and what was shut out and why."""
 
@@ -51,18 +59,17 @@ def facts(
 def gate(
     db: Database,
     clock: Clock,
-    armed: Mapping[str, str],
+    armed: Mapping[str, Ready],
     approvers: Mapping[str, Collection[str]],
     *,
     sender: str,
-    lead: timedelta,
+    at: datetime,
     reply_within: timedelta,
 ) -> Passed:
-    """Let through what may go, and write its intents, in one transaction.
+    """Let through what may go at `at`, and write its intents, in one transaction.
 
-    `armed` maps delivery ids to the SHA-256 of the very content their request bytes were built from: a
-    delivery whose stored content is another by now is shut out. What lacks approval at its time is missed:
-    a late approval never publishes by itself.
+    A delivery whose stored content is not what its request bytes were built from is shut out. What lacks
+    approval at its time is missed: a late approval never publishes by itself.
     """
     with db.write() as conn:
         fresh = outbox.find(conn, ids=list(armed))
@@ -70,15 +77,16 @@ def gate(
         going: list[Delivery] = []
         shut: list[tuple[Delivery, tuple[Gate, ...]]] = []
         for one in fresh:
-            why = gates(one, known, lead=lead)
-            if one.content_sha256 != armed[one.id] or one.content.sha256 != armed[one.id]:
+            why = gates(one, known, at=at)
+            sent = armed[one.id].content_sha256
+            if one.content_sha256 != sent or one.content.sha256 != sent:
                 why = (*why, Gate("changed", "its words changed after it was armed"))
             if why:
                 shut.append((one, why))
             else:
                 going.append(one)
         _miss_unapproved(conn, known.now, shut)
-        attempts = _intend(conn, known.now, going, sender, lead + reply_within)
+        attempts = _intend(conn, known.now, going, armed, sender, max(at, known.now) + reply_within)
         # A crash after this commit leaves `publishing` with an open attempt: recovery looks first.
         return Passed(attempts, desk.stop_epoch(conn), tuple(shut))
 
@@ -100,7 +108,12 @@ def _miss_unapproved(
 
 
 def _intend(
-    conn: Connection, now: datetime, going: Sequence[Delivery], sender: str, within: timedelta
+    conn: Connection,
+    now: datetime,
+    going: Sequence[Delivery],
+    armed: Mapping[str, Ready],
+    sender: str,
+    deadline: datetime,
 ) -> dict[str, str]:
     rows = [
         {
@@ -110,7 +123,7 @@ def _intend(
             "state": AttemptState.INTENT.value,
             "sender": sender,
             "intent_at": instant(now),
-            "deadline": instant(max(now, d.fire_at) + within),
+            "deadline": instant(deadline),
             "ended_at": "",
             "sent_us": 0,
             "code": "",
@@ -127,7 +140,8 @@ def _intend(
             (
                 d,
                 State.PUBLISHING,
-                {},
+                # With the intent, so that `find` looks for the very post this attempt may have made.
+                {"prepared": armed[d.id].prepared},
                 about(
                     "publish.attempted",
                     DAEMON,

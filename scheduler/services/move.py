@@ -57,6 +57,7 @@ def move(
                 continue
             fields = {
                 "revision": one.revision + 1,
+                "planner": actor.id,
                 "plan": plan.canonical(),
                 "plan_sha256": plan.sha256,
                 "due": instant(plan.due),
@@ -105,7 +106,7 @@ def _moved_plan(plan: dict[str, str], to: datetime, one: Delivery) -> Plan:
 
 
 def _refusal(one: Delivery, to: datetime, attempts: Sequence[Any], blackouts: Sequence[Sequence[str]]) -> str:
-    if one.state not in (State.SCHEDULED, State.MISSED):
+    if one.state not in (State.SCHEDULED, State.MISSED, State.FAILED):
         return f"it is {one.state}"
     if any(AttemptState(a.state) in MAY_STILL_LAND for a in attempts):
         return "an earlier attempt may still land"

@@ -120,6 +120,7 @@ def _add(conn: Connection, now: datetime, actor: Actor, rendered: Sequence[Rende
 
 
 _EMPTY = {
+    "planner": "",
     "prepared": "",
     "remote_id": "",
     "url": "",
@@ -165,7 +166,13 @@ def _hashes(one: Rendered) -> dict[str, str]:
 
 def _change(conn: Connection, now: datetime, actor: Actor, old: Delivery, new: Rendered) -> int:
     """A new revision: a new key where the words are new; approvals that no longer fit are voided."""
-    fields = _frozen(new, actor) | {"revision": old.revision + 1, "attempts": 0, "prepared": "", "reason": ""}
+    fields = _frozen(new, actor) | {
+        "revision": old.revision + 1,
+        "attempts": 0,
+        "prepared": "",
+        "reason": "",
+        "planner": "",
+    }
     words = old.content_sha256 != new.content.sha256
     if words:
         fields["key"] = secrets.token_hex(16)

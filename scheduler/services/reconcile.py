@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from scheduler.domain.content import instant, parse_instant
 from scheduler.domain.delivery import OPEN_ATTEMPT, AttemptState, Delivery, State
 from scheduler.domain.publisher import Capability, Receipt
-from scheduler.domain.retry import Look, Verdict, verdict
+from scheduler.domain.retry import Look, Verdict, hopeless, verdict
 from scheduler.errors import CannotTell, PublishError
 from scheduler.services.arm import WORKERS, Reach, account_of, unstored
 from scheduler.services.clock import Clock
@@ -47,18 +47,26 @@ class Reconciled:
     said: str
 
 
-def adopt(db: Database, clock: Clock, is_dead: Callable[[str], bool]) -> tuple[Delivery, ...]:
+def adopt(
+    db: Database, clock: Clock, timing: Timing, is_dead: Callable[[str], bool], organisation: str = ""
+) -> tuple[Delivery, ...]:
     """Deliveries whose sender died between gate and outcome: their outcome is unknown from now on.
 
-    `is_dead` proves it by the sender's lock. Recovery after a crash is this, then the normal path.
+    `is_dead` proves it by the sender's lock; one that cannot be proven dead is given up long after its
+    deadline. Recovery after a crash is this, then the normal path.
     """
     with db.read() as conn:
-        flying = outbox.find(conn, states=[State.PUBLISHING])
+        flying = outbox.find(conn, states=[State.PUBLISHING], organisation=organisation)
         attempts = outbox.attempts_of(conn, [d.id for d in flying])
-    orphans = [d for d in flying if is_dead(_open(attempts.get(d.id, ())).sender)]
+    now = clock.now()
+    orphans = []
+    for one in flying:
+        attempt = _open(attempts.get(one.id, ()))
+        late = now > hopeless(parse_instant(attempt.deadline), timing.settle)
+        if late or is_dead(attempt.sender):
+            orphans.append(one)
     if not orphans:
         return ()
-    now = clock.now()
     with db.write() as conn:
         # The sender may have settled some of them between our look and its end: take only what is left.
         left = outbox.find(conn, ids=[d.id for d in orphans], states=[State.PUBLISHING])
@@ -112,6 +120,8 @@ def reconcile(
             account = reach.place(account_of(profiles[delivery.id]))
             publisher = reach.publisher(account.platform)
             before = unstored(prepared[delivery.id])
+            if before.content.sha256 != delivery.content_sha256:
+                raise CannotTell("changed", "what was prepared is not what was approved")
             deadline = clock.seconds() + timing.reply_within.total_seconds()
             result = publisher.find(before, delivery.key, since, reach.http(account, deadline))
             return Found(delivery, at, attempt, earlier, result)
@@ -143,10 +153,16 @@ def _conclude(
         }
         changes: list[outbox.Change] = []
         out: list[str] = []
-        for one in found:
-            d = one.delivery
+        taken = outbox.receipts(conn, [f.delivery.account for f in found])
+        for look in found:
+            one, d = look, look.delivery
             if d.id not in current:
                 continue
+            if isinstance(one.result, Receipt) and taken.setdefault(_post(one), d.id) != d.id:
+                # The same words were published before, as another delivery: this may be that post, not ours.
+                one = replace(
+                    one, result=CannotTell("anothers", "the post found belongs to another delivery")
+                )
             if isinstance(one.result, Receipt):
                 outbox.settle_attempts(
                     conn,
@@ -177,6 +193,11 @@ def _conclude(
     return tuple(said)
 
 
+def _post(found: Found) -> tuple[str, str]:
+    assert isinstance(found.result, Receipt)
+    return found.delivery.account, found.result.remote_id
+
+
 def _absent(
     conn: Any,
     reach: Reach,
@@ -200,8 +221,6 @@ def _absent(
         reach.publishers[d.platform].capability if d.platform in reach.publishers else Capability.WRITE_ONLY
     )
     facts = Look(
-        # A key's life began with the first request that may have arrived.
-        intent_at=parse_instant((*one.earlier, attempt)[0].intent_at),
         deadline=deadline,
         now=one.at,
         not_after=d.not_after,
@@ -227,7 +246,7 @@ def _absent(
         gone = [(a.id, AttemptState.RESEND_SAFE, to, ended) for a in one.earlier]
         outbox.settle_attempts(conn, gone)
     fields = {
-        "fire_at": instant(whole_second(now)),
+        "fire_at": instant(max(d.due, whole_second(now))),
         "reason": "looked for and not there; goes through the gate again",
     }
     changes.append((d, State.SCHEDULED, fields, event))

@@ -186,8 +186,9 @@ def _refusal(
         return f"it is {current.state}"
     if (current.content_sha256, current.plan_sha256) != (seen.content_sha256, seen.plan_sha256):
         return "it changed since it was shown"
-    if policy.not_author and current.author == who.slug:
-        return f"{who.slug} wrote these posts, and not_author is on"
+    if policy.not_author and who.slug in (current.author, current.planner):
+        did = "wrote" if who.slug == current.author else "moved"
+        return f"{who.slug} {did} these posts, and not_author is on"
     if not may_meet(directory, who.slug, current.needs):
         return f"{who.name} does not speak for {current.organisation}"
     if now > current.close:

@@ -69,7 +69,7 @@ def settle(db: Database, clock: Clock, outcomes: Sequence[Outcome]) -> None:
             )
         outbox.settle_attempts(conn, ended)
         outbox.change(conn, now, changes)
-        _hold_refused_accounts(conn, now, [(fresh[o.delivery_id], o.result) for o in outcomes])
+        hold_refused_accounts(conn, now, [(fresh[o.delivery_id], o.result) for o in outcomes])
         receipts = [(fresh[o.delivery_id], o.result) for o in outcomes if isinstance(o.result, Receipt)]
         odd = ask_about_differences(conn, now, receipts)
         wake_next_parts(conn, now, [d.id for d, _ in receipts if d.id not in odd])
@@ -99,7 +99,7 @@ def _what_follows(
         asked = result.at + offset if isinstance(result, RetryLater) and result.at else None
         jitter = random.random()  # noqa: S311 - because jitter needs no secrecy
         at = next_try(now, asked, d.attempts, jitter) if asked else now + backoff(d.attempts, jitter)
-        at = whole_second(at)
+        at = max(d.due, whole_second(at))
         facts |= {"next_try_at": instant(at)}
         return (
             State.SCHEDULED,
@@ -157,7 +157,7 @@ def ask_about_differences(
     return {d.id for d, _ in odd}
 
 
-def _hold_refused_accounts(
+def hold_refused_accounts(
     conn: Connection, now: datetime, results: Sequence[tuple[Delivery, Receipt | PublishError]]
 ) -> None:
     """A refused token stops its account until a person has seen to it."""
@@ -190,9 +190,9 @@ def wake_next_parts(conn: Connection, now: datetime, published_ids: Collection[s
     """The next part of a thread goes as soon as the part before it has its receipt."""
     if not published_ids:
         return
-    waiting = outbox.find(conn, states=[State.SCHEDULED])
-    mine = [d.id for d in waiting if d.after in published_ids]
-    outbox.note(conn, mine, fire_at=instant(whole_second(now)))
+    waiting = outbox.find(conn, states=[State.SCHEDULED], after=list(published_ids))
+    # Never before its own time: a part may have been moved while the one before it was on its way.
+    outbox.note_each(conn, "fire_at", {d.id: instant(max(d.due, whole_second(now))) for d in waiting})
 
 
 def never_answered() -> OutcomeUnknown:

@@ -46,9 +46,9 @@ LIVE = Timing(
 )
 
 SIMULATION = Timing(
-    arm_lead=timedelta(seconds=6),
+    arm_lead=timedelta(seconds=8),
     arm_each=timedelta(milliseconds=20),
-    connect_lead=timedelta(seconds=2),
+    connect_lead=timedelta(seconds=1),
     reply_within=timedelta(seconds=3),
     settle=timedelta(seconds=2),
     look_every=timedelta(seconds=1),

@@ -22,6 +22,9 @@ _WAL_FIXED = ((3, 44, 6), (3, 50, 7), (3, 51, 3))  # SQLite's WAL-reset fix, per
 _control = table_of(Control)
 
 
+BUSY = ("40001", "40P01", "55P03")
+
+
 class Database:
     """One database of one mode. `write` and `read` are the only ways in."""
 
@@ -57,12 +60,14 @@ class Database:
 
         try:
             options: dict[str, Any] = {"launchday_write": write}
-            if not write and not self.is_sqlite:
-                options["isolation_level"] = "REPEATABLE READ"
+            if not self.is_sqlite:
+                # A writer waits for the control row and must then see what the one before it wrote.
+                options["isolation_level"] = "READ COMMITTED" if write else "REPEATABLE READ"
             with self.engine.connect().execution_options(**options) as conn:
                 yield conn
         except OperationalError as error:
-            if "locked" in str(error.orig):
+            # 40001 serialization, 40P01 deadlock, 55P03 lock not available: nothing was changed, try again.
+            if "locked" in str(error.orig) or getattr(error.orig, "sqlstate", "") in BUSY:
                 raise TryLater(
                     "the database is busy with another writer; nothing was changed",
                     help="give the command again; launchday doctor says who holds it",

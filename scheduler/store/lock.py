@@ -66,6 +66,10 @@ def sender_name(number: str) -> str:
 
 
 def proven_dead(folder: Path, sender: str) -> bool:
-    """Whether the sender is certainly dead: its lock, on this very host, can be had."""
+    """Whether the sender is certainly dead: its lock file is here, on this very host, and can be had.
+
+    A file that is not here proves nothing: the sender may belong to another workspace or machine.
+    """
     host, _, number = sender.partition(":")
-    return host == HOST and holder(folder / f"{number}.lock") is None
+    path = folder / f"{number}.lock"
+    return host == HOST and path.exists() and holder(path) is None

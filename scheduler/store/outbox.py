@@ -29,6 +29,14 @@ _a = table_of(AttemptRow)
 _SLICE = 5_000
 
 
+def _content(row: Any) -> Content:
+    """The stored content; a damaged one costs its own delivery only (its hash fits nothing any more)."""
+    try:
+        return Content.parse(bytes(row.content))
+    except (ValueError, TypeError, KeyError):
+        return Content(row.organisation, row.account, row.platform, "", "[the stored words are damaged]")
+
+
 def _delivery(row: Any) -> Delivery:
     return Delivery(
         id=row.id,
@@ -41,7 +49,7 @@ def _delivery(row: Any) -> Delivery:
         revision=row.revision,
         state=State(row.state),
         author=row.author,
-        content=Content.parse(bytes(row.content)),
+        content=_content(row),
         content_sha256=row.content_sha256,
         plan_sha256=row.plan_sha256,
         policy_sha256=row.policy_sha256,
@@ -58,6 +66,7 @@ def _delivery(row: Any) -> Delivery:
         url=row.url,
         published_at=parse_instant(row.published_at) if row.published_at else None,
         reason=row.reason,
+        planner=row.planner,
     )
 
 
@@ -70,9 +79,10 @@ def find(
     platform: str = "",
     post: str = "",
     name: str = "",
-    fire_at: datetime | None = None,
+    fire_at: Sequence[datetime] = (),
     until: datetime | None = None,
     ids: Sequence[str] | None = None,
+    after: Sequence[str] = (),
 ) -> list[Delivery]:
     """Deliveries that match all that is given, by time, post, organisation, platform, part."""
     query = select(_d).order_by(_d.c.due, _d.c.post, _d.c.organisation, _d.c.platform, _d.c.part, _d.c.id)
@@ -82,7 +92,6 @@ def find(
         (_d.c.platform, platform),
         (_d.c.post, post),
         (_d.c.name, name),
-        (_d.c.fire_at, instant(fire_at) if fire_at else ""),
     ):
         if value:
             query = query.where(column == value)
@@ -90,6 +99,10 @@ def find(
         query = query.where(_d.c.state.in_(wanted))
     if until:
         query = query.where(_d.c.fire_at <= instant(until))
+    if fire_at:
+        query = query.where(_d.c.fire_at.in_([instant(at) for at in fire_at]))
+    if after:
+        query = query.where(_d.c.after.in_(after))
     if ids is None:
         return [_delivery(row) for row in conn.execute(query)]
     found: list[Delivery] = []
@@ -105,6 +118,14 @@ def column(conn: Connection, ids: Sequence[str], name: str) -> dict[str, Any]:
         query = select(_d.c.id, _d.c[name]).where(_d.c.id.in_(ids[start : start + _SLICE]))
         found.update({row[0]: row[1] for row in conn.execute(query)})
     return found
+
+
+def receipts(conn: Connection, accounts: Sequence[str]) -> dict[tuple[str, str], str]:
+    """Which delivery has which post: (account, the platform's id of the post) → delivery id."""
+    query = select(_d.c.account, _d.c.remote_id, _d.c.id).where(
+        _d.c.account.in_(sorted(set(accounts))), _d.c.remote_id != ""
+    )
+    return {(account, remote): delivery for account, remote, delivery in conn.execute(query)}
 
 
 def add(conn: Connection, now: datetime, rows: Sequence[Mapping[str, Any]], events: Sequence[Event]) -> None:

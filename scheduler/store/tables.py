@@ -37,6 +37,7 @@ class DeliveryRow(SQLModel, table=True):
     revision: int
     state: str
     author: str
+    planner: str = ""  # who moved it to its present time ("" = the author)
     content: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     content_sha256: str
     plan: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
@@ -73,6 +74,7 @@ class DeliveryRow(SQLModel, table=True):
             postgresql_where=text("state not in ('cancelled', 'retracted')"),
         ),
         Index("deliveries_by_time", "state", "fire_at"),
+        Index("deliveries_by_part_before", "after"),
     )
 
 

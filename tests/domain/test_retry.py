@@ -10,11 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.domain.publisher import Capability
-from scheduler.domain.retry import KEY_LIFE, Look, Verdict, backoff, next_try, verdict
+from scheduler.domain.retry import Look, Verdict, backoff, next_try, verdict
 
 T0 = datetime(2027, 3, 9, 7, 0, tzinfo=UTC)
 LATE = Look(
-    intent_at=T0,
     deadline=T0 + timedelta(seconds=30),
     now=T0 + timedelta(minutes=5),
     not_after=T0 + timedelta(minutes=10),
@@ -25,7 +24,6 @@ LATE = Look(
 )
 LOOKS = st.builds(
     Look,
-    intent_at=st.just(T0),
     deadline=st.just(T0 + timedelta(seconds=30)),
     now=st.timedeltas(timedelta(0), timedelta(hours=3)).map(lambda d: T0 + d),
     not_after=st.timedeltas(timedelta(0), timedelta(hours=3)).map(lambda d: T0 + d),
@@ -38,11 +36,14 @@ CLASSES = st.sampled_from(Capability)
 
 
 @given(CLASSES, LOOKS)
-def test_nothing_is_concluded_before_the_deadline_or_while_the_sender_may_live(
+def test_nothing_is_sent_again_before_the_deadline_or_while_the_sender_may_live(
     capability: Capability, look: Look
 ) -> None:
-    if look.now < look.deadline or not look.sender_dead:
-        assert verdict(capability, look) is Verdict.WAIT
+    said = verdict(capability, look)
+    if look.now < look.deadline:
+        assert said is Verdict.WAIT
+    elif not look.sender_dead:
+        assert said in (Verdict.WAIT, Verdict.ASK)
 
 
 @given(CLASSES, LOOKS)
@@ -58,9 +59,7 @@ def test_absence_is_concluded_only_from_two_settled_answers(capability: Capabili
 def test_the_same_bytes_go_again_only_where_a_key_makes_that_safe(capability: Capability, look: Look) -> None:
     if verdict(capability, look) is Verdict.RESEND:
         assert look.now <= look.not_after
-        assert capability is Capability.RECORD or (
-            capability is Capability.KEY and look.answered and look.now < look.intent_at + KEY_LIFE
-        )
+        assert capability is Capability.RECORD
 
 
 @given(CLASSES, LOOKS)
@@ -73,7 +72,7 @@ def test_every_doubt_ends(capability: Capability, look: Look) -> None:
     ("capability", "expected"),
     [
         (Capability.RECORD, Verdict.RESEND),
-        (Capability.KEY, Verdict.RESEND),
+        (Capability.KEY, Verdict.ABSENT),
         (Capability.LISTING, Verdict.ABSENT),
         (Capability.CONTAINER, Verdict.ABSENT),
         (Capability.WRITE_ONLY, Verdict.ASK),

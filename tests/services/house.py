@@ -17,7 +17,7 @@ from scheduler.evidence.entry import Actor
 from scheduler.services import gate as gates
 from scheduler.services import queue as queues
 from scheduler.services import reconcile as looks
-from scheduler.services.arm import Reach, arm, unstored
+from scheduler.services.arm import Reach, arm, stored, unstored
 from scheduler.services.clock import Clock
 from scheduler.services.plan import Difference, plan
 from scheduler.services.review import Approved, approve
@@ -127,6 +127,9 @@ class House:
         for organisation in ORGANISATIONS:
             people = DIRECTORY.people_of(organisation, "approver")
             self.approvers[organisation] = tuple(p.slug for p in people)
+        # The lock of the sender `gone`, which nobody holds: that sender is proven dead.
+        self.folder.mkdir(exist_ok=True)
+        (self.folder / "gone.lock").touch()
         self.reach = Reach(dict(self.publishers), self.transport, lambda a: a, lambda a: "secret")
 
     # the files
@@ -190,14 +193,16 @@ class House:
 
     # the launch
 
-    def arm(self, at: datetime = LAUNCH) -> dict[str, str]:
-        """Arm what is due until `at`; content hashes by delivery id."""
+    def arm(self, at: datetime = LAUNCH) -> dict[str, gates.Ready]:
+        """Arm what is due until `at`."""
         with self.db.read() as conn:
             wave = outbox.find(conn, states=[State.SCHEDULED], until=at)
         ready, _ = arm(self.db, self.reach, wave, at.timestamp())
-        return {a.delivery.id: a.delivery.content_sha256 for a in ready}
+        return {a.delivery.id: gates.Ready(a.delivery.content_sha256, stored(a.prepared)) for a in ready}
 
-    def gate(self, armed: Mapping[str, str], at: datetime = LAUNCH, sender: str = "gone") -> gates.Passed:
+    def gate(
+        self, armed: Mapping[str, gates.Ready], at: datetime = LAUNCH, sender: str = "gone"
+    ) -> gates.Passed:
         """Ask the gate the lead before `at`."""
         self.hands.at = max(self.hands.at, at - LEAD)
         return gates.gate(
@@ -206,9 +211,14 @@ class House:
             armed,
             self.approvers,
             sender=lock.sender_name(sender),
-            lead=LEAD,
+            at=at,
             reply_within=LIVE.reply_within,
         )
+
+    def ready(self, name: str = "dorset/record/launch") -> dict[str, gates.Ready]:
+        """As armed, whether arming would let it or not."""
+        one = self.get(name)
+        return {one.id: gates.Ready(one.content_sha256)}
 
     def fire(
         self, passed: gates.Passed, at: datetime = LAUNCH, how: Callable[[Delivery], str] = lambda d: "ok"
@@ -242,6 +252,10 @@ class House:
         self.hands.at += after
         said = looks.reconcile(self.db, self.clock, self.reach, LIVE, self.is_dead)
         return [s.said for s in said]
+
+    def adopt(self) -> tuple[Delivery, ...]:
+        """What dead senders left behind."""
+        return looks.adopt(self.db, self.clock, LIVE, self.is_dead)
 
     def is_dead(self, sender: str) -> bool:
         return lock.proven_dead(self.folder, sender)

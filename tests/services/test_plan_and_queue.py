@@ -125,7 +125,7 @@ def test_a_delivery_that_begins_to_publish_after_the_plan_refuses_the_queue_whol
     house.queue(*(rendered(a) for a in BOTH))
     house.approve_all()
     seen = tuple(house.plan(*(rendered(a, "other words") for a in BOTH)).values())
-    house.gate({house.get().id: house.get().content_sha256})
+    house.gate(house.ready())
     entries = len(house.entries())
     with pytest.raises(RefusedTransition):
         queue(house.db, house.clock, actor("ann"), seen, {})

@@ -12,7 +12,6 @@ import pytest
 from scheduler.domain.delivery import MAY_STILL_LAND, AttemptState, Delivery, State
 from scheduler.errors import ApprovalError, RefusedTransition, UsageError
 from scheduler.services import hold as holds
-from scheduler.services import reconcile as looks
 from scheduler.services.arm import unstored
 from scheduler.services.move import move
 from scheduler.services.resolve import resolve
@@ -89,7 +88,9 @@ class Operators:
 
     def move(self) -> None:
         to = self.house.clock.now() + timedelta(seconds=self.dice.choice((60, 300, 1800)))
-        move(self.house.db, self.house.clock, actor("bob"), [self._any()], max(to, LAUNCH))
+        move(
+            self.house.db, self.house.clock, actor(self.dice.choice(PERSONS)), [self._any()], max(to, LAUNCH)
+        )
 
     def resolve(self) -> None:
         """A person who looks, and says what is true; nothing more is on its way by then."""
@@ -128,7 +129,7 @@ class Operators:
                 fault = self.answer(one)
                 prepared = unstored(self.house.column("prepared", one.name))
                 self.house.world.send(self.house.publishers[one.platform], prepared, one.key, fault)
-        looks.adopt(self.house.db, self.house.clock, self.house.is_dead)
+        self.house.adopt()
 
     def answer(self, one: Delivery) -> str:
         """What is sent now must be approved and free: said by a witness who reads the rows by hand."""
@@ -140,7 +141,7 @@ class Operators:
             for d in said
             if (d.verdict, d.content_sha256, d.plan_sha256)
             == ("granted", one.content_sha256, one.plan_sha256)
-            and d.person != one.author
+            and d.person not in (one.author, one.planner)
             and d.at < one.due
         }
         assert set(one.needs) <= good, f"{one.name} was sent without the word of {set(one.needs) - good}"
@@ -148,7 +149,7 @@ class Operators:
         assert LAUNCH <= one.due <= self.house.clock.now() <= one.not_after + timedelta(seconds=1)
         self.sent.append((one.id, one.content.text))
         # A listing is only as good as its settle time: what comes later than that is for a person.
-        late_allowed = one.platform in ("record", "key")
+        late_allowed = one.platform == "record"
         return self.dice.choice([f for f in FAULTS if f != "unauthorised" and (f != "late" or late_allowed)])
 
     def look(self) -> None:
@@ -179,7 +180,7 @@ def check(house: House) -> None:
             assert (one.account, one.key) in out, f"{one.name} is called published, and it is not there"
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(8))
 def test_whatever_people_and_platforms_do_nothing_is_posted_twice_unapproved_or_held(
     house: House, seed: int
 ) -> None:

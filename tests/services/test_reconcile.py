@@ -5,17 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from scheduler.domain.delivery import State
-from scheduler.services import reconcile as looks
 from scheduler.services.arm import unstored
+from scheduler.services.windows import close_windows
 from scheduler.store import outbox
+from scheduler.store.lock import sender_name
 
-from .house import LAUNCH, House, rendered
+from .house import House, rendered
 
 LOOKABLE = ("record", "container", "key", "listing")
 HOLD_LOCK = """
@@ -40,7 +40,6 @@ def in_doubt(house: House, platform: str, fault: str, sender: str = "gone") -> s
 @pytest.fixture
 def alive(house: House) -> Iterator[subprocess.Popen[bytes]]:
     """A process that holds the lock of the sender `alive`, as real senders do."""
-    house.folder.mkdir()
     command = [sys.executable, "-c", HOLD_LOCK, str(house.folder / "alive.lock")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as sender:
         assert sender.stdout
@@ -59,7 +58,7 @@ def test_what_failed_but_was_done_is_found_and_not_sent_again(house: House, plat
     assert len(house.world.posts) == 1
 
 
-@pytest.mark.parametrize("platform", ["record", "key"])
+@pytest.mark.parametrize("platform", ["record"])
 def test_what_failed_goes_again_with_the_same_key_once_its_deadline_passed(
     house: House, platform: str
 ) -> None:
@@ -72,7 +71,7 @@ def test_what_failed_goes_again_with_the_same_key_once_its_deadline_passed(
     assert (house.get(name).state, [p.key for p in house.world.posts]) == (State.PUBLISHED, [key])
 
 
-@pytest.mark.parametrize("platform", ["record", "key"])
+@pytest.mark.parametrize("platform", ["record"])
 def test_a_late_first_request_makes_no_second_post(house: House, platform: str) -> None:
     name = in_doubt(house, platform, "late")
     house.look(timedelta(seconds=40))
@@ -81,7 +80,7 @@ def test_a_late_first_request_makes_no_second_post(house: House, platform: str) 
     assert (house.get(name).state, len(house.world.posts)) == (State.PUBLISHED, 1)
 
 
-@pytest.mark.parametrize("platform", ["container", "listing"])
+@pytest.mark.parametrize("platform", ["container", "key", "listing"])
 def test_a_listing_is_believed_after_two_settled_looks_apart(house: House, platform: str) -> None:
     name = in_doubt(house, platform, "lost")
     assert house.look(timedelta(seconds=149)) == []  # not settled: 30 s deadline and 120 s
@@ -132,15 +131,15 @@ def test_a_living_sender_is_not_robbed_of_its_deliveries_and_a_dead_one_is(
     house.queue(rendered())
     house.approve_all()
     house.gate(house.arm(), sender="alive")
-    assert looks.adopt(house.db, house.clock, house.is_dead) == ()
+    assert house.adopt() == ()
     assert house.get().state is State.PUBLISHING
     alive.kill()
     alive.wait()
-    (adopted,) = looks.adopt(house.db, house.clock, house.is_dead)
+    (adopted,) = house.adopt()
     assert adopted.name == "dorset/record/launch"
     assert (house.get().state, house.attempts()) == (State.UNCONFIRMED, ["unknown"])
     assert house.entries("publish.unknown")[0].body["reason"]["code"] == "sender_died"
-    assert looks.adopt(house.db, house.clock, house.is_dead) == ()
+    assert house.adopt() == ()
 
 
 def test_a_sender_on_another_machine_is_never_taken_for_dead(house: House) -> None:
@@ -149,18 +148,18 @@ def test_a_sender_on_another_machine_is_never_taken_for_dead(house: House) -> No
 
 @pytest.mark.parametrize("posted", [True, False])
 def test_after_a_crash_between_gate_and_outcome_the_post_is_out_once(house: House, posted: bool) -> None:
-    house.queue(rendered("dorset/key"))
+    house.queue(rendered())
     house.approve_all()
     passed = house.gate(house.arm())
     if posted:
-        one = house.get("dorset/key/launch")
+        one = house.get()
         prepared = unstored(house.column("prepared", one.name))
-        house.world.send(house.publishers["key"], prepared, one.key, "ok")
+        house.world.send(house.publishers["record"], prepared, one.key, "ok")
     assert len(passed.attempts) == 1  # and here the sender dies
-    looks.adopt(house.db, house.clock, house.is_dead)
+    house.adopt()
     house.look(timedelta(seconds=60))
-    house.launch(at=house.get("dorset/key/launch").fire_at)
-    assert house.get("dorset/key/launch").state is State.PUBLISHED
+    house.launch(at=house.get().fire_at)
+    assert house.get().state is State.PUBLISHED
     assert len(house.world.posts) == 1
 
 
@@ -181,29 +180,18 @@ def test_a_publisher_that_breaks_while_looking_is_a_look_that_cannot_tell(house:
     assert house.get(name).state is State.PUBLISHED
 
 
-def test_a_key_is_not_trusted_beyond_the_life_that_began_with_the_first_request(house: House) -> None:
-    one = rendered("dorset/key")
-    plan = replace(one.plan, not_after=LAUNCH + timedelta(hours=3))
-    house.queue(replace(one, plan=plan))
-    house.approve_all()
-    house.launch("late")
-    name = "dorset/key/launch"
-    house.look(timedelta(minutes=50))
-    house.launch("late", at=house.get(name).fire_at)
-    assert house.attempts(name) == ["resend_safe", "unknown"]
-    assert house.look(timedelta(minutes=6)) == []
-    assert house.get(name).state is State.UNCONFIRMED
-
-
 def test_what_is_proven_absent_is_so_for_every_earlier_attempt(house: House) -> None:
-    one = rendered("dorset/key")
-    plan = replace(one.plan, not_after=LAUNCH + timedelta(hours=3))
-    house.queue(replace(one, plan=plan))
-    house.approve_all()
-    house.launch("lost")
-    name = "dorset/key/launch"
-    house.look(timedelta(minutes=50))
+    name = in_doubt(house, "record", "lost")
+    house.look(timedelta(seconds=40))
     house.launch("lost", at=house.get(name).fire_at)
-    house.look(timedelta(minutes=6))
-    house.look(timedelta(minutes=6))
+    assert house.attempts(name) == ["resend_safe", "unknown"]
+    house.look(timedelta(minutes=11))
+    house.look(timedelta(minutes=1))
     assert house.attempts(name) == ["proven_absent", "proven_absent"]
+    close_windows(house.db, house.clock)
+    assert house.get(name).state is State.MISSED
+
+
+def test_a_sender_whose_lock_is_not_here_is_not_taken_for_dead(house: House) -> None:
+    assert house.is_dead(sender_name("gone"))
+    assert not house.is_dead(sender_name("never-seen"))

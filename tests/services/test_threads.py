@@ -44,7 +44,7 @@ def test_each_part_waits_for_the_one_before_it_and_replies_to_it(thread: House) 
 def test_no_part_goes_while_the_one_before_it_is_not_certainly_out(thread: House, fault: str) -> None:
     thread.launch(fault)
     later = LAUNCH + timedelta(seconds=30)
-    waiting = {thread.get(n).id: thread.get(n).content_sha256 for n in (SECOND, THIRD)}
+    waiting = thread.ready(SECOND) | thread.ready(THIRD)
     passed = thread.gate(waiting, later)
     assert passed.attempts == {}
     assert {g.code for _, why in passed.shut for g in why} == {"after"}

@@ -35,6 +35,7 @@ def upgrade() -> None:
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("author", sa.String(), nullable=False),
+        sa.Column("planner", sa.String(), nullable=False),
         sa.Column("content", sa.LargeBinary(), nullable=False),
         sa.Column("content_sha256", sa.String(), nullable=False),
         sa.Column("plan", sa.LargeBinary(), nullable=False),
@@ -62,6 +63,7 @@ def upgrade() -> None:
         sa.Column("queued_at", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
+    op.create_index("deliveries_by_part_before", "deliveries", ["after"], unique=False)
     op.create_index("deliveries_by_time", "deliveries", ["state", "fire_at"], unique=False)
     op.create_index(
         "one_live_delivery_per_name",
@@ -201,5 +203,6 @@ def downgrade() -> None:
         postgresql_where=sa.text("state not in ('cancelled', 'retracted')"),
     )
     op.drop_index("deliveries_by_time", table_name="deliveries")
+    op.drop_index("deliveries_by_part_before", table_name="deliveries")
     op.drop_table("deliveries")
     op.drop_table("control")
