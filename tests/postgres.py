@@ -1,4 +1,4 @@
-"""A real PostgreSQL for the tests: runs as an unprivileged user, gone when the tests end, however they end."""
+"""A real PostgreSQL for the tests: run by an unprivileged user, gone when they end, however they end."""
 
 from __future__ import annotations
 
