@@ -37,9 +37,9 @@ def rehearsals(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsals]
     one, two = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
     yield Rehearsals(
         root,
-        plain=one.submit(launchday, root, "rehearse", "--lead", "7"),
-        crash=one.submit(launchday, root, "rehearse", "--lead", "7", "--crash", "--json"),
-        faults=two.submit(launchday, other, "rehearse", "--lead", "7", "--faults", "--json"),
+        plain=one.submit(launchday, root, "rehearse"),
+        crash=one.submit(launchday, root, "rehearse", "--crash", "--json"),
+        faults=two.submit(launchday, other, "rehearse", "--faults", "--json"),
     )
     one.shutdown()
     two.shutdown()

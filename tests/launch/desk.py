@@ -217,7 +217,7 @@ def until(true: Callable[[], Any], *, seconds: float = 60.0) -> Any:
     while time.monotonic() < end:
         if found := true():
             return found
-        time.sleep(0.02)
+        time.sleep(0.05)
     raise AssertionError(f"after {seconds} s it still is not so")
 
 

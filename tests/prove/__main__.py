@@ -27,7 +27,7 @@ from scheduler.rehearsal import Rehearsal
 
 REPOSITORY = Path(__file__).parents[2]
 SUMMED = ("duplicates", "lost", "unconfirmed", "failed", "asking")
-LEAD = 7.0
+LEAD = 8.0
 
 
 def main() -> int:
