@@ -246,7 +246,9 @@ class Daemon:
                 doubt = outbox.find(
                     conn, states=[State.UNCONFIRMED, State.PUBLISHING], organisation=self.organisation
                 )
-        return bool(doubt) or bool(self._due(max(until, self.app.clock.now())))
+        # What was due by then and was deferred is waited for, as long as it will be tried soon.
+        soon = max(until, self.app.clock.now() + self.app.timing.arm_lead)
+        return bool(doubt) or any(d.due <= until for d in self._due(soon))
 
     def _start_platforms(self) -> None:
         if self.app.mode == "live":

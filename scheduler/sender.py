@@ -33,6 +33,7 @@ from scheduler.store import desk, lock, outbox
 from scheduler.transport.volley import Fired, Volley
 
 LATE_ARMING = timedelta(seconds=10)  # what a wave that is late already may still spend on arming
+LATE_CONNECTING = timedelta(seconds=5)  # and on connecting (it goes on as soon as all are connected)
 LOOKS = 5  # how often a wave goes back to its gate when somebody stops something at the last moment
 RECONCILE_FOR = 60.0  # seconds; the daemon starts another one while anything is in doubt
 
@@ -88,9 +89,7 @@ def send(app: App, number: str, due: Due, *, after_each: Callable[[int], None] |
         ready, unapproved = _arm_until(app, reach, due)
         if not ready and not unapproved:
             return 0
-        at = max(due.instants)
-        if due.overdue:
-            at = app.clock.now() + app.timing.gate_lead(len(ready)) + timedelta(seconds=0.3)
+        at = max(*due.instants, app.clock.now()) if due.overdue else max(due.instants)
         volley = Volley(reach.transport, [a.shot for a in ready])
         try:
             return _launch(app, reach, volley, Wave(number, at, ready, unapproved), after_each)
@@ -192,7 +191,10 @@ def _launch(
 ) -> int:
     at, lead = wave.at, app.timing.gate_lead(len(wave.ready))
     _sleep_until(app, at - app.timing.connect_lead)
-    volley.connect((at - lead).timestamp())
+    now = app.clock.now()
+    # A wave that is late already gives its connections their time; one that is on time none beyond its gate.
+    late = now + app.timing.connect_lead / 2 > at - lead
+    volley.connect((now + LATE_CONNECTING if late else at - lead).timestamp())
     by_id = {a.delivery.id: a for a in wave.ready}
     armed = {i: Ready(a.delivery.content_sha256, stored(a.prepared)) for i, a in by_id.items()}
     armed |= {d.id: Ready(d.content_sha256) for d in wave.unapproved}
