@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from launch.desk import Said, launchday, real, small, stop_platforms
+from launch.desk import Said, launchday, real, stop_platforms
 
 
 def _in_git(root: Path) -> Path:
@@ -45,11 +45,3 @@ def rehearsals(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsals]
     two.shutdown()
     for folder in (root, other):
         stop_platforms(folder)
-
-
-@pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A small workspace for all tests of a module."""
-    root = small(tmp_path_factory.mktemp("workspace"))
-    yield root
-    stop_platforms(root)

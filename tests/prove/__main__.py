@@ -27,7 +27,6 @@ from scheduler.rehearsal import Rehearsal
 
 REPOSITORY = Path(__file__).parents[2]
 SUMMED = ("duplicates", "lost", "unconfirmed", "failed", "asking")
-LEAD = 8.0
 
 
 def main() -> int:
@@ -99,7 +98,7 @@ def prepared(root: Path, crash_after: int, **how: Any) -> Varied:
     (one,) = files.campaigns
     rendered = render(files, one)
     pictures = {m.sha256: read_media(files, one, m) for r in rendered for m in r.content.media}
-    made = Varied(root, one, rendered, pictures, dict(os.environ), lead=LEAD, **how)
+    made = Varied(root, one, rendered, pictures, dict(os.environ), **how)
     made.crash_after = crash_after
     return made
 
