@@ -127,6 +127,13 @@ def open_app(
     return App(root, chosen, folder, directory, db, clock, timing, environ)
 
 
+def last_good(root: Path, mode: Mode | None) -> Path | None:
+    """The folder of the last accounts.yaml that a daemon of this workspace found right, or None."""
+    modes: tuple[Mode, ...] = (mode,) if mode else ("live", "simulation")
+    folders = [state_folder(root, one) / "accounts" for one in modes]
+    return next((f for f in folders if (f / "accounts.yaml").exists()), None)
+
+
 def state_folder(root: Path, mode: Mode) -> Path:
     """Where a mode keeps its state: simulation and live never share a file."""
     base = root / ".launchday"

@@ -112,6 +112,7 @@ class Rehearsal:
         clocks.move_to(app.db, app.clock, self.t0 - timedelta(seconds=self.lead))
         wave = [d for d in _all(app) if d.due == self.t0]
         in_doubt = 0
+        self.say(f"  launch wave, T0 = in {self.lead:.0f} s")
         if self.crash:
             in_doubt = self._crash(app, max(1, len(wave) * 3 // 5))
         with self._daemon(app) as daemon:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from scheduler.cli import session, show
+from scheduler.cli.choosing import Choice, choosing
 from scheduler.cli.show import as_option, json_option, quiet_option
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@session.choosing
+@choosing
 @click.option("--note", default="", help="What was checked, for the log.")
 @as_option
 @json_option
@@ -23,11 +24,7 @@ if TYPE_CHECKING:
 @click.pass_context
 def approve(
     ctx: click.Context,
-    deliveries: tuple[str, ...],
-    campaign: str,
-    org: str,
-    platform: str,
-    post: str,
+    choice: Choice,
     note: str,
     actor: str,
     as_json: bool,
@@ -41,10 +38,10 @@ def approve(
 
     with session.opened(ctx) as app:
         who = session.who(app, actor, must_be_known=True)
-        named = bool(deliveries or org or platform or post)
+        named = choice.narrowed
         wanted = [
             d
-            for d in session.chosen(app, deliveries, campaign, org, platform, post)
+            for d in choice.of(app)
             if d.state is State.SCHEDULED and (named or may_meet(app.directory, who.id, d.needs))
         ]
         if not wanted:
@@ -91,18 +88,14 @@ def _hashes(given: Sequence[Delivery]) -> str:
 
 
 @click.command()
-@session.choosing
+@choosing
 @click.option("--note", default="", help="Why (required).")
 @as_option
 @json_option
 @click.pass_context
 def reject(
     ctx: click.Context,
-    deliveries: tuple[str, ...],
-    campaign: str,
-    org: str,
-    platform: str,
-    post: str,
+    choice: Choice,
     note: str,
     actor: str,
     as_json: bool,
@@ -112,8 +105,8 @@ def reject(
 
     with session.opened(ctx) as app:
         who = session.who(app, actor, must_be_known=True)
-        session.narrowed(deliveries, campaign, org, platform, post)
-        wanted = session.chosen(app, deliveries, campaign, org, platform, post)
+        choice.must_narrow()
+        wanted = choice.of(app)
         done = refuse(app.db, app.clock, app.directory, who, wanted, note)
         if as_json:
             show.document(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from scheduler.cli import session
 from scheduler.cli.main import Settings
 from scheduler.cli.show import document, json_option, on_terminal, problems, say, table
 
@@ -165,13 +166,12 @@ def _names(text: str) -> tuple[str, ...]:
 @click.pass_obj
 def init(settings: Settings, folder: Path | None) -> None:
     """Make a small workspace in FOLDER (or here) that passes check. Never overwrites a file."""
-    import getpass
     from datetime import UTC, datetime
 
     from scheduler.files.starter import make_workspace
 
     root = folder or settings.workspace
-    for path in make_workspace(root, datetime.now(UTC).date(), getpass.getuser()):
+    for path in make_workspace(root, datetime.now(UTC).date(), session.os_user()):
         click.echo(str(root / path))
     where = "" if root == Path() else f"-C {root} "
     say(f"Next: launchday {where}check · launchday {where}preview · launchday {where}rehearse")

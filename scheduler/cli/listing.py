@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from scheduler.cli import session, show
+from scheduler.cli.choosing import Choice, choosing, known
 from scheduler.cli.show import json_option
 
 
@@ -28,17 +29,13 @@ COLUMNS = {
 
 
 @click.command("list")
-@session.choosing
+@choosing
 @click.option("--state", default="", help="Only this state.")
 @json_option
 @click.pass_context
 def list_(
     ctx: click.Context,
-    deliveries: tuple[str, ...],
-    campaign: str,
-    org: str,
-    platform: str,
-    post: str,
+    choice: Choice,
     state: str,
     as_json: bool,
 ) -> int:
@@ -46,10 +43,10 @@ def list_(
     from scheduler.domain.delivery import State
     from scheduler.services.board import item, standings
 
-    with session.opened(ctx) as app:
+    with session.opened(ctx, forgiving=True) as app:
         if state:
-            session.known(state, {s.value for s in State}, "a state")
-        found = session.chosen(app, deliveries, campaign, org, platform, post)
+            known(state, {s.value for s in State}, "a state")
+        found = choice.of(app)
         wanted = [d for d in found if state in ("", d.state.value)]
         with app.db.read() as conn:
             rows = [item(s, app.directory) for s in standings(conn, app.clock, wanted, app.approvers)]
@@ -71,8 +68,8 @@ def show_(ctx: click.Context, delivery: str, campaign: str, as_json: bool) -> in
     from scheduler.services.board import item, standings
     from scheduler.store import desk, log, outbox
 
-    with session.opened(ctx) as app:
-        one = session.chosen(app, [delivery], campaign, "", "", "")[0]
+    with session.opened(ctx, forgiving=True) as app:
+        one = Choice((delivery,), campaign).of(app)[0]
         with app.db.read() as conn:
             (standing,) = standings(conn, app.clock, [one], app.approvers)
             said = desk.decisions(conn, [one.id]).get(one.id, [])
@@ -135,8 +132,8 @@ def timeline(ctx: click.Context, campaign: str, as_json: bool) -> int:
     from scheduler.domain.when import show as show_time
     from scheduler.services.board import standings
 
-    with session.opened(ctx) as app:
-        found = session.chosen(app, [], campaign, "", "", "")
+    with session.opened(ctx, forgiving=True) as app:
+        found = Choice(campaign=campaign).of(app)
         with app.db.read() as conn:
             every = standings(conn, app.clock, found, app.approvers)
         waves: dict[str, dict[str, Any]] = {}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scheduler.cli import session, show
+from scheduler.cli.choosing import campaign_known, known
 from scheduler.cli.show import json_option
 from scheduler.errors import UsageError
 
@@ -43,14 +44,12 @@ def log(
         return 0
     from scheduler.store import log as posting_log
 
-    with session.opened(ctx) as app:
+    with session.opened(ctx, forgiving=True) as app:
         if org:
-            session.known(org, set(app.directory.organisations), "an organisation")
-        session.campaign_known(app, campaign)
+            known(org, set(app.directory.organisations), "an organisation")
+        campaign_known(app, campaign)
         if account:
-            session.known(
-                account, {a.id for a in app.directory.accounts}, "an account (organisation/platform)"
-            )
+            known(account, {a.id for a in app.directory.accounts}, "an account (organisation/platform)")
         begin = _since(app, since, campaign)
         with app.db.read() as conn:
             entries = list(
@@ -149,7 +148,7 @@ def verify(ctx: click.Context, as_json: bool) -> int:
     """Check every entry, and that each published delivery has its approvals and its receipt in the log."""
     from scheduler.services.verify import verify as check_log
 
-    with session.opened(ctx) as app:
+    with session.opened(ctx, forgiving=True) as app:
         found = check_log(app.db)
         if as_json:
             show.document("log-verify", entries=found.entries, published=found.published, whole=True)

@@ -40,7 +40,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "cancel": ("decide", "stops", "Take deliveries out before they are published."),
     "resolve": ("decide", "stops", "Answer for a delivery that only a person can tell."),
     "run": ("run", "running", "Publish what is approved and due (simulation unless live)."),
-    "watch": ("run", "running", "Watch the launch board."),
+    "watch": ("run", "watch", "Watch the launch board."),
     "status": ("run", "running", "Answer 'is it alright?' in one screen."),
     "log": ("audit", "log", "Read the posting log; `log verify` checks it."),
     "audit": ("audit", "audit", "Ask the posting log an auditor's question."),

@@ -56,7 +56,7 @@ def rehearse(
         faults=faults,
         crash=crash,
         lead=lead or 0.0,
-        say=lambda line: show.say(line, quiet=quiet),
+        say=lambda line: show.say(line, quiet=silent and not crash),
     )
     _headline(rehearsal.t0, one, rendered, silent)
     live: Any = nullcontext()

@@ -1,14 +1,14 @@
-"""run, watch, status: the background process and how it is doing."""
+"""run, status: the background process and how it is doing."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from scheduler.cli import session, show
+from scheduler.cli.choosing import campaign_known, known
 from scheduler.cli.show import json_option, quiet_option
 from scheduler.errors import UsageError
 
@@ -47,7 +47,7 @@ def run(
     mode = _mode(ctx, live)
     with session.opened(ctx, mode=mode) as app:
         if org:
-            session.known(org, set(app.directory.organisations), "an organisation")
+            known(org, set(app.directory.organisations), "an organisation")
         if crash_after and mode == "live":
             raise UsageError("--crash-after rehearses a power failure", help="leave it out")
         session.banner(app, quiet=quiet)
@@ -158,67 +158,6 @@ def _after(app: App, until: datetime, org: str, lacking: Collection[str] = ()) -
     return 4 if bad else 0
 
 
-@click.command()
-@click.option("--campaign", default="", help="Only this campaign.")
-@json_option
-@click.pass_context
-def watch(ctx: click.Context, campaign: str, as_json: bool) -> int:
-    """Watch the launch board (keys: h hold, q leave). Piped: the board once, as TSV."""
-    from scheduler.cli import board as drawing
-    from scheduler.services.board import board
-
-    with session.opened(ctx) as app:
-        session.campaign_known(app, campaign)
-        found = board(app.db, app.clock, campaign)
-        if found is None:
-            show.say("Nothing is queued. Next: launchday queue")
-            if as_json:
-                show.document("watch", items=[])
-            return 0
-        if as_json:
-            show.document("watch", items=drawing.items(found), counts=found.counts, mode=app.mode)
-            return 0
-        if not (show.on_terminal() and sys.stdin.isatty()):
-            show.table(drawing.TSV_COLUMNS, drawing.tsv(found))
-            return 0
-        return _live_board(app, campaign)
-
-
-def _live_board(app: App, campaign: str) -> int:
-    """Redraw four times a second until q; h asks for a hold of everything."""
-    from rich.live import Live
-
-    from scheduler.cli.board import draw
-    from scheduler.cli.keys import keys
-    from scheduler.services.board import board
-
-    hint = "keys: h hold everything · q leave"
-    wants_hold = False
-    with keys() as pressed, Live(console=show.console(), refresh_per_second=8, transient=False) as live:
-        while True:
-            app.clock.follow(app.db)
-            found = board(app.db, app.clock, campaign)
-            if found:
-                live.update(
-                    draw(
-                        found,
-                        app.directory,
-                        app.clock.now(),
-                        mode=app.mode,
-                        note=f"{hint}   {daemon_said(app)[0]}",
-                    )
-                )
-            key = pressed(0.25)
-            if key == "q":
-                return 0
-            if key == "h":
-                wants_hold = True
-                break
-    if wants_hold:
-        click.echo('To hold everything now, with a reason:  launchday hold --all --note "…"')
-    return 0
-
-
 def daemon_said(app: App) -> tuple[str, bool]:
     """A sentence on the daemon, and whether it runs."""
     from datetime import UTC, datetime
@@ -247,8 +186,8 @@ def status(ctx: click.Context, campaign: str, as_json: bool) -> int:
     """Answer 'is it alright?' in one screen."""
     from scheduler.services.status import status as look
 
-    with session.opened(ctx) as app:
-        session.campaign_known(app, campaign)
+    with session.opened(ctx, forgiving=True) as app:
+        campaign_known(app, campaign)
         said, alive = daemon_said(app)
         found = look(app.db, app.clock, app.approvers, campaign)
         code = found.exit_code(daemon_alive=alive)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scheduler.cli import session, show
+from scheduler.cli.choosing import Choice
 from scheduler.cli.show import as_option, json_option, quiet_option, yes_option
 from scheduler.errors import UsageError
 
@@ -202,8 +203,8 @@ def move(
 
     with session.opened(ctx) as app:
         who = session.who(app, actor, must_be_known=True)
-        named = session.chosen(app, [wave], campaign, "", "", "")
-        every = session.chosen(app, [], campaign or named[0].campaign, "", "", "")
+        named = Choice((wave,), campaign).of(app)
+        every = Choice(campaign=campaign or named[0].campaign).of(app)
         instants = {d.due for d in named}
         mine = [d for d in every if d.due in instants]
         try:

@@ -4,30 +4,43 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from scheduler.errors import ApprovalError, UsageError
+from scheduler.errors import ApprovalError, FilesWrong, UsageError
 
 if TYPE_CHECKING:
     from scheduler.app import App
     from scheduler.domain.campaign import Campaign, Rendered, Workspace
-    from scheduler.domain.delivery import Delivery
     from scheduler.evidence.entry import Actor
 
 
 @contextmanager
-def opened(ctx: click.Context, *, mode: str = "") -> Iterator[App]:
-    """The workspace's app in the mode that the root options (or `mode`) ask for."""
-    from scheduler.app import open_app
+def opened(ctx: click.Context, *, mode: str = "", forgiving: bool = False) -> Iterator[App]:
+    """The workspace's app in the mode that the root options (or `mode`) ask for.
+
+    `forgiving`: where accounts.yaml is wrong just now, the daemon's copy of the last good one will do. A hold
+    must not wait until somebody has found a typing error.
+    """
+    from scheduler.app import last_good, open_app
     from scheduler.files.workspace import find_root
 
     chosen: Any = mode or ctx.obj.mode or None
-    app = open_app(find_root(ctx.obj.workspace), chosen)
+    root = find_root(ctx.obj.workspace)
+    try:
+        app = open_app(root, chosen)
+    except FilesWrong as wrong:
+        kept = last_good(root, chosen) if forgiving else None
+        if kept is None:
+            raise
+        from scheduler.cli.show import say
+
+        say(f"accounts.yaml is wrong ({wrong.problems[0].at}); going by the last good one. launchday check")
+        app = open_app(root, chosen, accounts=kept)
     try:
         yield app
     finally:
@@ -72,93 +85,6 @@ def os_user() -> str:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         return str(os.getuid())
-
-
-def choosing(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that say which deliveries are meant."""
-    for option in reversed(
-        (
-            click.argument("deliveries", nargs=-1, metavar="[DELIVERY|POST]…"),
-            click.option("--campaign", default="", help="Only this campaign."),
-            click.option("--org", default="", help="Only this organisation or group."),
-            click.option("--platform", default="", help="Only these platforms (a,b)."),
-            click.option("--post", default="", help="Only this post."),
-        )
-    ):
-        command = option(command)
-    return command
-
-
-def chosen(
-    app: App, deliveries: Sequence[str], campaign: str, org: str, platform: str, post: str
-) -> list[Delivery]:
-    """The deliveries that are meant, cancelled ones left out. Raises UsageError."""
-    from scheduler.domain.delivery import State
-    from scheduler.store import outbox
-
-    with app.db.read() as conn:
-        every = [d for d in outbox.find(conn) if d.state is not State.CANCELLED]
-    campaign_known(app, campaign, {d.campaign for d in every})
-    every = [d for d in every if campaign in ("", d.campaign)]
-    orgs = organisations(app, org)
-    platforms = [p for p in platform.split(",") if p]
-    for one in platforms:
-        known(one, {a.platform for a in app.directory.accounts}, "a platform of accounts.yaml")
-    if post:
-        known(post, {d.post for d in every}, "a queued post")
-    names = {d.name for d in every} | {d.post for d in every}
-    for name in deliveries:
-        known(name, names, "a delivery or a post that is queued")
-    return [
-        d
-        for d in every
-        if (not orgs or d.organisation in orgs)
-        and (not platforms or d.platform in platforms)
-        and (not post or d.post == post)
-        and (not deliveries or d.name in deliveries or d.post in deliveries)
-    ]
-
-
-def campaign_known(app: App, campaign: str, queued: set[str] | None = None) -> None:
-    """Raise UsageError for a campaign that neither has deliveries nor a folder in posts/."""
-    if not campaign:
-        return
-    if queued is None:
-        from scheduler.store import outbox
-
-        with app.db.read() as conn:
-            queued = {d.campaign for d in outbox.find(conn)}
-    folders = {p.parent.name for p in (app.root / "posts").glob("*/campaign.yaml")}
-    known(campaign, queued | folders, "a campaign")
-
-
-def organisations(app: App, org: str) -> tuple[str, ...]:
-    """The organisations that a name stands for; none for "". Raises UsageError."""
-    if not org:
-        return ()
-    found = app.directory.expand(org)
-    if found is None:
-        known(org, {*app.directory.organisations, *app.directory.groups}, "an organisation or group")
-    return found or ()
-
-
-def known(name: str, names: set[str], what: str) -> None:
-    """Raise UsageError, with the nearest name, unless `name` is one of `names`."""
-    if name in names:
-        return
-    import difflib
-
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    have = f"there are: {', '.join(sorted(names)[:12])}" if names else "nothing is queued: launchday queue"
-    raise UsageError(f"'{name}' is not {what}", help=f"did you mean '{near[0]}'?" if near else have)
-
-
-def narrowed(*narrowing: object) -> None:
-    """Nothing is rejected or cancelled by forgetting to say what. Raises UsageError."""
-    if not any(narrowing):
-        raise UsageError(
-            "say which deliveries", help="name them, or give --post, --org, --platform or --campaign"
-        )
 
 
 def wants(app: App, campaign: str) -> tuple[Workspace, list[tuple[Campaign, tuple[Rendered, ...]]]]:

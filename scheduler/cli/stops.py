@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from scheduler.cli import session, show
+from scheduler.cli.choosing import Choice, choosing, organisations, scopes, scoping
 from scheduler.cli.show import as_option, json_option, yes_option
 from scheduler.errors import UsageError
 
@@ -15,58 +16,15 @@ if TYPE_CHECKING:
     from scheduler.app import App
 
 
-SCOPES = ("--all", "--campaign", "--org", "--platform", "--account", "--post")
-
-
-def _scope(everything: bool, **named: str) -> str:
-    given = [f"{kind}:{name}" for kind, name in named.items() if name]
-    if everything + len(given) != 1:
-        raise UsageError(
-            "say what, with exactly one of " + ", ".join(SCOPES), help="for example: launchday hold --all"
-        )
-    return "all" if everything else given[0]
-
-
-def _scopes(app: App, scope: str) -> list[str]:
-    """A group is held organisation by organisation; a name that is nothing is refused."""
-    kind, _, name = scope.partition(":")
-    if kind == "org":
-        return [f"org:{o}" for o in session.organisations(app, name)]
-    if kind == "platform":
-        session.known(name, {a.platform for a in app.directory.accounts}, "a platform of accounts.yaml")
-    if kind == "account":
-        session.known(name, {a.id for a in app.directory.accounts}, "an account (organisation/platform)")
-    if kind in ("campaign", "post"):
-        queued = session.chosen(app, [], "", "", "", "")
-        posts = {f"{d.campaign}/{d.post}" for d in queued}
-        if kind == "campaign":
-            session.known(name, {d.campaign for d in queued}, "a campaign with deliveries")
-        elif name not in posts:
-            full = [p for p in posts if p.split("/")[1] == name]
-            session.known(full[0] if len(full) == 1 else name, posts, "a queued post")
-            return [f"post:{full[0]}"]
-    return [scope]
-
-
 @click.command()
-@click.option("--all", "everything", is_flag=True, help="Everything.")
-@click.option("--campaign", default="", help="One campaign.")
-@click.option("--org", default="", help="One organisation or group.")
-@click.option("--platform", default="", help="One platform.")
-@click.option("--account", default="", help="One account, organisation/platform.")
-@click.option("--post", default="", help="One post.")
+@scoping
 @click.option("--note", default="", help="Why (required).")
 @as_option
 @json_option
 @click.pass_context
 def hold(
     ctx: click.Context,
-    everything: bool,
-    campaign: str,
-    org: str,
-    platform: str,
-    account: str,
-    post: str,
+    scope: str,
     note: str,
     actor: str,
     as_json: bool,
@@ -75,12 +33,11 @@ def hold(
     from scheduler.services.hold import hold as stop
     from scheduler.services.hold import may_hold
 
-    with session.opened(ctx) as app:
+    with session.opened(ctx, forgiving=True) as app:
         who = session.who(app, actor, must_be_known=True)
         may_hold(app.directory, who)
-        scope = _scope(everything, campaign=campaign, org=org, platform=platform, account=account, post=post)
         patience = app.timing.reply_within.total_seconds() + 2
-        held = [stop(app.db, app.clock, who, one, note, patience=patience) for one in _scopes(app, scope)]
+        held = [stop(app.db, app.clock, who, one, note, patience=patience) for one in scopes(app, scope)]
         waiting = [d for h in held for d in h.waiting]
         out = [d for h in held for d in h.out]
         doubt = [d for h in held for d in h.in_doubt]
@@ -111,12 +68,7 @@ def _flag(scope: str) -> str:
 
 
 @click.command()
-@click.option("--all", "everything", is_flag=True, help="Every hold.")
-@click.option("--campaign", default="", help="One campaign.")
-@click.option("--org", default="", help="One organisation or group.")
-@click.option("--platform", default="", help="One platform.")
-@click.option("--account", default="", help="One account, organisation/platform.")
-@click.option("--post", default="", help="One post.")
+@scoping
 @click.option("--resume", is_flag=True, help="Send what was due meanwhile, where its window is still open.")
 @click.option("--note", default="", help="Why, for the log.")
 @as_option
@@ -125,12 +77,7 @@ def _flag(scope: str) -> str:
 @click.pass_context
 def release(
     ctx: click.Context,
-    everything: bool,
-    campaign: str,
-    org: str,
-    platform: str,
-    account: str,
-    post: str,
+    scope: str,
     resume: bool,
     note: str,
     actor: str,
@@ -141,15 +88,14 @@ def release(
     from scheduler.services.hold import may_hold
     from scheduler.services.hold import release as end
 
-    with session.opened(ctx) as app:
+    with session.opened(ctx, forgiving=True) as app:
         who = session.who(app, actor, must_be_known=True)
         may_hold(app.directory, who)
-        scope = _scope(everything, campaign=campaign, org=org, platform=platform, account=account, post=post)
         if not show.confirm(f"Release {scope}?", yes=yes):
             return 0
         soon = app.timing.soon + app.timing.arm_lead
         done = [
-            end(app.db, app.clock, who, one, note, resume=resume, soon=soon) for one in _scopes(app, scope)
+            end(app.db, app.clock, who, one, note, resume=resume, soon=soon) for one in scopes(app, scope)
         ]
         missed = [d.name for r in done for d in r.missed]
         resumed = [d.name for r in done for d in r.resumed]
@@ -167,7 +113,7 @@ def release(
 
 
 @click.command()
-@session.choosing
+@choosing
 @click.option("--note", default="", help="Why, for the log.")
 @as_option
 @yes_option
@@ -175,11 +121,7 @@ def release(
 @click.pass_context
 def cancel(
     ctx: click.Context,
-    deliveries: tuple[str, ...],
-    campaign: str,
-    org: str,
-    platform: str,
-    post: str,
+    choice: Choice,
     note: str,
     actor: str,
     yes: bool,
@@ -188,15 +130,15 @@ def cancel(
     """Take deliveries out for good, before they are published."""
     from scheduler.services.hold import cancel as take_out
 
-    with session.opened(ctx) as app:
+    with session.opened(ctx, forgiving=True) as app:
         who = session.who(app, actor, must_be_known=True)
-        session.narrowed(deliveries, campaign, org, platform, post)
-        wanted = session.chosen(app, deliveries, campaign, org, platform, post)
+        choice.must_narrow()
+        wanted = choice.of(app)
         if not show.confirm(f"Cancel {len(wanted)} deliveries for good?", yes=yes):
             return 0
         done = take_out(app.db, app.clock, who, wanted, note)
         stayed = [d for d in wanted if d.id not in {c.id for c in done}]
-        named = _posts_that_name(app, org, [d.id for d in done]) if org else []
+        named = _posts_that_name(app, choice.org, [d.id for d in done]) if choice.org else []
         if as_json:
             show.document(
                 "cancel",
@@ -208,14 +150,16 @@ def cancel(
         for d in stayed:
             show.say(f"  stays: {d.name} is {d.state}")
         if named:
-            show.say(f"These still name {org}: {', '.join(named)}. Look whether their words must change.")
+            show.say(
+                f"These still name {choice.org}: {', '.join(named)}. Look whether their words must change."
+            )
     return 0 if done or not wanted else 1
 
 
 def _posts_that_name(app: App, org: str, gone: Sequence[str]) -> list[str]:
     """Deliveries of others whose words name the organisation."""
-    names = [app.directory.organisations[o].name.casefold() for o in session.organisations(app, org)]
-    left = [d for d in session.chosen(app, [], "", "", "", "") if d.id not in gone]
+    names = [app.directory.organisations[o].name.casefold() for o in organisations(app, org)]
+    left = [d for d in Choice().of(app) if d.id not in gone]
     return [d.name for d in left if any(n in d.content.text.casefold() for n in names)]
 
 
@@ -235,10 +179,10 @@ def resolve(ctx: click.Context, delivery: str, url: str, not_published: bool, no
         raise UsageError("say either --published URL or --not-published", help="look at the account first")
     if url and not url.startswith("https://"):
         raise UsageError("the address must begin with https://", help="copy it from the public page")
-    with session.opened(ctx) as app:
+    with session.opened(ctx, forgiving=True) as app:
         who = session.who(app, actor, must_be_known=True)
         may_hold(app.directory, who)
-        found = session.chosen(app, [delivery], "", "", "", "")
+        found = Choice((delivery,)).of(app)
         after = answer(app.db, app.clock, who, found[0], url, note)
         show.say(f"{found[0].name} is {after} by {who.id}'s word.")
         if not url:

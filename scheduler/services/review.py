@@ -10,6 +10,7 @@ from scheduler.domain.account import Directory, Person
 from scheduler.domain.approval import Decision, counts, describe, may_meet, missing, rejects
 from scheduler.domain.content import Policy, instant
 from scheduler.domain.delivery import Delivery, State
+from scheduler.domain.when import show
 from scheduler.errors import ApprovalError, UsageError
 from scheduler.evidence.entry import Actor, ulid
 from scheduler.services.clock import Clock
@@ -164,11 +165,6 @@ def _person(directory: Directory, actor: Actor) -> Person:
             f"'{actor.id}' is nobody in accounts.yaml, and only a named person can decide",
             help="add a person with this os_user to accounts.yaml; in a simulation, say --as PERSON",
         )
-    if "approver" not in who.roles:
-        raise ApprovalError(
-            f"{who.name} is not an approver",
-            help="ask an approver; roles stand in accounts.yaml under people",
-        )
     return who
 
 
@@ -189,10 +185,12 @@ def _refusal(
     if policy.not_author and who.slug in (current.author, current.planner):
         did = "wrote" if who.slug == current.author else "moved"
         return f"{who.slug} {did} these posts, and not_author is on"
+    if "approver" not in who.roles:
+        return f"{who.name} is not an approver"
     if not may_meet(directory, who.slug, current.needs):
         return f"{who.name} does not speak for {current.organisation}"
     if now > current.close:
-        return f"approvals closed at {instant(current.close)}"
+        return f"approvals closed at {show(current.close, directory.zone)}"
     return ""
 
 
