@@ -238,9 +238,9 @@ def _fire(
 
         # The connection is made and warm before T0; the look itself is one small read. A database that is
         # busy at that moment means stop, not wait: whoever is writing may be writing a hold.
-        if app.db.is_sqlite:
-            looking.exec_driver_sql("PRAGMA busy_timeout=100")
-            looking.rollback()
+        patience = "PRAGMA busy_timeout=100" if app.db.is_sqlite else "SET statement_timeout = 100"
+        looking.exec_driver_sql(patience)
+        looking.commit()
         nothing_stopped()
         try:
             return volley.fire(

@@ -90,13 +90,14 @@ def gates(delivery: Delivery, facts: Facts, *, at: datetime | None = None) -> tu
         if hold.covers(delivery):
             shut.append(Gate("hold", f"held by {hold.person}: {hold.reason}"))
     leaves = max(now, delivery.fire_at if at is None else at)
-    if leaves < delivery.embargo:
+    # The volley waits for `at` and for nothing else: a gate that came late does not make `at` any later.
+    if (leaves if at is None else at) < delivery.embargo:
         shut.append(Gate("embargo", "its embargo has not ended"))
     for start, end, reason in facts.blackouts.get(delivery.id, ()):
         if start <= instant(leaves) < end:
             shut.append(Gate("blackout", f"blackout: {reason}"))
     its_time = max(delivery.fire_at, delivery.due)
-    if (now if at is None else leaves) < its_time or now + LONGEST_LEAD < its_time:
+    if (now if at is None else at) < its_time or now + LONGEST_LEAD < its_time:
         shut.append(Gate("too_early", "its time has not come"))
     if leaves > delivery.not_after:
         shut.append(Gate("too_late", "its window has closed"))
