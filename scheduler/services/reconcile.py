@@ -154,10 +154,15 @@ def _conclude(
         changes: list[outbox.Change] = []
         out: list[str] = []
         taken = outbox.receipts(conn, [f.delivery.account for f in found])
+        rivals = outbox.find(conn, states=[State.PUBLISHING, State.UNCONFIRMED, State.ASKING])
         for look in found:
             one, d = look, look.delivery
             if d.id not in current:
                 continue
+            if isinstance(one.result, Receipt) and _contested(d, reach, rivals):
+                one = replace(
+                    one, result=CannotTell("anothers", "two deliveries with these words are in doubt")
+                )
             if isinstance(one.result, Receipt) and taken.setdefault(_post(one), d.id) != d.id:
                 # The same words were published before, as another delivery: this may be that post, not ours.
                 one = replace(
@@ -191,6 +196,13 @@ def _conclude(
         odd = ask_about_differences(conn, now, receipts)
         wake_next_parts(conn, now, [i for i in out if i not in odd])
     return tuple(said)
+
+
+def _contested(d: Delivery, reach: Reach, rivals: Sequence[Delivery]) -> bool:
+    """Whether the post found may as well be that of another delivery in doubt: found by its words alone."""
+    if reach.publisher(d.platform).capability is Capability.RECORD:
+        return False  # found by its own record key
+    return any(r.id != d.id and r.account == d.account and r.content.text == d.content.text for r in rivals)
 
 
 def _post(found: Found) -> tuple[str, str]:
