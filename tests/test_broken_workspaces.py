@@ -324,7 +324,11 @@ def test_a_symlinked_picture_is_refused(
     ids=["empty", "cut", "a PDF", "huge"],
 )
 def test_a_picture_that_is_none_is_refused(
-    raw: bytes, code: str, workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    raw: bytes,
+    code: str,
+    workspace: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     (workspace / "posts/spring/media/poster.png").write_bytes(raw)
     exit_code, out = run(workspace, monkeypatch, capsys)
@@ -430,7 +434,10 @@ def test_many_faults_are_reported_at_once(
 def test_the_real_command_leaves_with_three_and_without_a_traceback(workspace: Path) -> None:
     (workspace / C).write_text("name: [\n")
     done = subprocess.run(
-        [sys.executable, "-m", "scheduler", "-C", str(workspace), "check"], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "scheduler", "-C", str(workspace), "check"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 3
     assert f"--> {C}:1:8" in done.stdout
@@ -439,7 +446,10 @@ def test_the_real_command_leaves_with_three_and_without_a_traceback(workspace: P
 
 def test_no_workspace_is_a_question_of_usage(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "scheduler", "-C", str(tmp_path), "check"], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "scheduler", "-C", str(tmp_path), "check"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 2
     assert "launchday init" in done.stderr

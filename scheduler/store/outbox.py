@@ -85,7 +85,7 @@ def find(
     after: Sequence[str] = (),
 ) -> list[Delivery]:
     """Deliveries that match all that is given, by time, post, organisation, platform, part."""
-    query = select(_d).order_by(_d.c.due, _d.c.post, _d.c.organisation, _d.c.platform, _d.c.part, _d.c.id)
+    query = select(_d).order_by(_d.c.due, _d.c.post, _d.c.organisation, _d.c.account, _d.c.part, _d.c.id)
     for column, value in (
         (_d.c.campaign, campaign),
         (_d.c.organisation, organisation),
