@@ -6,7 +6,9 @@ import html
 import unicodedata
 from functools import lru_cache
 
-import regex  # type: ignore[import-untyped, unused-ignore]  # it has no stubs
+import regex
+
+from scheduler.publishers.text.tables import lent_pkg_resources
 
 # A link that Mastodon and X would make clickable: scheme, a host with a dot, and no closing punctuation.
 LINK = regex.compile(
@@ -57,7 +59,8 @@ def x_length(text: str) -> int:
     """X's weighted count. ASCII without anything like a host counts one each, and needs no parser."""
     if text.isascii() and not _HOST.search(text):
         return len(text)
-    from twitter_text import parse_tweet
+    with lent_pkg_resources():
+        from twitter_text import parse_tweet
 
     return int(parse_tweet(text).weightedLength)
 

@@ -20,7 +20,7 @@ import regex
 
 
 @contextmanager
-def _lent_pkg_resources() -> Iterator[None]:
+def lent_pkg_resources() -> Iterator[None]:
     """Lend the one function of pkg_resources that the package calls, while it is being imported."""
     lent: Any = ModuleType("pkg_resources")
     lent.resource_string = lambda module, name: (files(module.rpartition(".")[0]) / name).read_bytes()
@@ -38,7 +38,7 @@ def _lent_pkg_resources() -> Iterator[None]:
 @cache
 def tables() -> tuple[str, Any]:
     """A pattern that matches a top-level domain and what must follow it, and a compiled emoji pattern."""
-    with _lent_pkg_resources():
+    with lent_pkg_resources():
         known = import_module("twitter_text.regexp.emoji").emoji_list
     gtld = import_module("twitter_text.regexp.valid_gtld").valid_gtld.pattern
     cctld = import_module("twitter_text.regexp.valid_cctld").valid_cctld.pattern
