@@ -105,6 +105,8 @@ class Content:
     def parse(cls, raw: bytes) -> Content:
         """Read `canonical()` bytes back. Raises ValueError where they are not exactly that."""
         fields = json.loads(raw)
+        if not isinstance(fields, dict):
+            raise ValueError("stored content is no object")
         media = tuple(Media(**m) for m in fields.pop("media"))
         content = cls(media=media, **fields)
         if content.canonical() != raw:

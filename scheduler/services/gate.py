@@ -48,12 +48,28 @@ def facts(
         wall_now=clock.wall(),
         holds=desk.holds(conn),
         decisions=desk.decisions(conn, ids),
-        policies={i: Policy.parse(bytes(p)) for i, p in outbox.column(conn, ids, "policy").items()},
-        blackouts={i: json.loads(b) for i, b in outbox.column(conn, ids, "blackouts").items()},
+        policies={i: _policy(bytes(p)) for i, p in outbox.column(conn, ids, "policy").items()},
+        blackouts={i: _blackouts(b) for i, b in outbox.column(conn, ids, "blackouts").items()},
         approvers=approvers,
         states={d.id: d.state for d in parents},
         open_attempts=outbox.with_attempt(conn, ids, OPEN_ATTEMPT),
     )
+
+
+def _policy(raw: bytes) -> Policy:
+    """A damaged one costs its own delivery only: no approval counts under it."""
+    try:
+        return Policy.parse(raw)
+    except (ValueError, TypeError, KeyError):
+        return Policy(valid_for=timedelta(0))
+
+
+def _blackouts(raw: str) -> list[tuple[str, str, str]]:
+    """Damaged ones are one without end: what must not go then is not known any more."""
+    try:
+        return [(start, end, reason) for start, end, reason in json.loads(raw)]
+    except (ValueError, TypeError):
+        return [("", "~", "its stored blackouts are damaged")]
 
 
 def gate(
