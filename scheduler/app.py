@@ -120,7 +120,9 @@ def open_app(
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     clock = clock or Clock()
     url = database_url(folder, chosen, environ)
-    with lock.Lock(folder / "open.lock", "the database is being opened") if _is_new(url) else nullcontext():
+    # Two first commands at once: the second waits until the first has made the tables.
+    opening = lock.Lock(folder / "open.lock", "the database is being opened", patience=20.0)
+    with opening if url.startswith("sqlite") else nullcontext():
         db = open_database(url, chosen, clock.wall())
     clock.follow(db)
     timing = LIVE if chosen == "live" else SIMULATION
@@ -160,10 +162,6 @@ def database_url(folder: Path, mode: Mode, environ: Mapping[str, str]) -> str:
         path = Path(url.database)
         return f"sqlite:///{path.with_name(f'{path.stem}-{mode}{path.suffix}')}"
     return named
-
-
-def _is_new(url: str) -> bool:
-    return url.startswith("sqlite") and not Path(make_url(url).database or "").exists()
 
 
 def _keep_out_of_git(folder: Path) -> None:

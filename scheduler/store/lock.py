@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+import time
 from pathlib import Path
 
 from scheduler.errors import TryLater
@@ -15,21 +16,30 @@ HOST = socket.gethostname()
 class Lock:
     """A held lock. The kernel releases it when this process ends, however it ends."""
 
-    def __init__(self, path: Path, what: str) -> None:
-        """Take it. Raises TryLater, naming the holder's process id, where somebody has it."""
+    def __init__(self, path: Path, what: str, *, patience: float = 0.0) -> None:
+        """Take it, waiting up to `patience` seconds. Raises TryLater, naming the holder's process id."""
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path = path
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        end = time.monotonic() + patience
+        while not self._taken():
+            if time.monotonic() < end:
+                time.sleep(0.05)
+                continue
             holder = os.pread(self._fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
             os.close(self._fd)
             raise TryLater(
                 f"{what} already (process {holder})", help=f"wait for it, or end it: kill {holder}"
-            ) from None
+            )
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+
+    def _taken(self) -> bool:
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
     def release(self) -> None:
         """Give it back (harmless a second time)."""
