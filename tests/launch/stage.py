@@ -65,11 +65,16 @@ class Stage:
         with self.app.db.read() as conn:
             return [h.scope for h in desk.holds(conn)]
 
+    def entries(self, type: str) -> list[dict[str, Any]]:
+        with self.app.db.read() as conn:
+            return [e.body for e in log.read(conn, type=type)]
+
     def deferred(self) -> dict[str, str]:
         """Delivery → reason code of each entry that says that it waits."""
-        with self.app.db.read() as conn:
-            found = [e.body for e in log.read(conn, type="publish.deferred")]
-        return {b["delivery"].removesuffix("/launch"): b["reason"]["code"] for b in found}
+        return {
+            b["delivery"].removesuffix("/launch"): b["reason"]["code"]
+            for b in self.entries("publish.deferred")
+        }
 
 
 @contextmanager

@@ -12,19 +12,22 @@ import pytest
 
 from launch.desk import LAUNCH, ORGANISATIONS, first_arrival, posts, until
 from launch.stage import Stage, stage
+from scheduler.domain.content import instant
+from scheduler.services import clock as clocks
 
 ALL = [f"{o}/{p}" for o in ORGANISATIONS for p in ("x", "mastodon")]
 ONCE = ["accepted"]
 
 
-def test_an_overdue_sender_that_is_called_early_and_waits_for_the_write_lock_sends_nothing_before_t0(
-    tmp_path: Path,
+@pytest.mark.parametrize("until_then", [timedelta(milliseconds=-200), timedelta(milliseconds=300)])
+def test_a_sender_whose_gate_waits_for_the_write_lock_sends_nothing_before_t0_and_then_all_once(
+    tmp_path: Path, until_then: timedelta
 ) -> None:
     with stage(tmp_path, 6) as here, closing(sqlite3.connect(here.app.folder / "launchday.db")) as other:
         other.isolation_level = None
         other.execute("begin immediate")
-        sender = here.sender("--overdue")
-        until(lambda: here.app.clock.now() > LAUNCH - timedelta(milliseconds=200))
+        sender = here.sender()
+        until(lambda: here.app.clock.now() > LAUNCH + until_then)
         other.execute("rollback")
         with sender:
             _, said = sender.communicate(timeout=200)
@@ -32,6 +35,18 @@ def test_an_overdue_sender_that_is_called_early_and_waits_for_the_write_lock_sen
         assert first_arrival(tmp_path) >= LAUNCH
         assert sorted(p.account for p in posts(tmp_path)) == sorted(ALL)
         assert {name: here.attempts(name) for name in ALL} == dict.fromkeys(ALL, ONCE)
+
+
+def test_an_overdue_sender_that_is_called_early_leaves_the_wave_to_its_own_sender(tmp_path: Path) -> None:
+    with stage(tmp_path, 60) as here:
+        here.send("--overdue")
+        assert posts(tmp_path) == []
+        assert {name: here.attempts(name) for name in ALL} == {name: [] for name in ALL}
+        assert here.deferred() == {}
+        clocks.move_to(here.app.db, here.app.clock, LAUNCH)
+        here.send("--overdue")
+        assert {name: here.attempts(name) for name in ALL} == dict.fromkeys(ALL, ONCE)
+        assert first_arrival(tmp_path) >= LAUNCH
 
 
 def test_a_platform_that_is_never_ready_does_not_cost_the_other_accounts_their_connections(
@@ -44,6 +59,8 @@ def test_a_platform_that_is_never_ready_does_not_cost_the_other_accounts_their_c
         here.send()
         assert {name: here.attempts(name) for name in others} == dict.fromkeys(others, ONCE)
         assert list(here.deferred()) == ["dorset/mastodon"]
+        (given_up,) = here.entries("publish.deferred")
+        assert given_up["at"] < instant(LAUNCH)  # not waited for when the others have to go
         assert (here.get("dorset/mastodon").state, here.attempts("dorset/mastodon")) == ("scheduled", [])
         assert here.get("dorset/mastodon").reason.startswith("not ready: ")
         assert first_arrival(tmp_path) >= LAUNCH

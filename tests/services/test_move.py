@@ -11,6 +11,7 @@ from scheduler.domain.delivery import State
 from scheduler.errors import ApprovalError, UsageError
 from scheduler.services.move import move
 from scheduler.services.windows import close_windows
+from scheduler.store import desk
 
 from .house import LAUNCH, House, actor, rendered
 
@@ -103,3 +104,36 @@ def test_a_moved_delivery_has_all_its_tries_again(house: House) -> None:
     close_windows(house.db, house.clock)
     move(house.db, house.clock, actor("bea"), house.all(), LATER)
     assert house.get().attempts == 0
+
+
+def test_an_approval_by_who_moved_it_does_not_count_however_it_came_into_the_store(house: House) -> None:
+    house.queue(rendered())
+    move(house.db, house.clock, actor("bob"), house.all(), LATER)
+    one = house.get()
+    granted = {
+        "id": "01X",
+        "delivery_id": one.id,
+        "verdict": "granted",
+        "person": "bob",
+        "organisation": "dorset",
+        "role": "owner:dorset",
+        "content_sha256": one.content_sha256,
+        "plan_sha256": one.plan_sha256,
+        "policy_sha256": one.policy_sha256,
+        "at": instant(house.clock.now()),
+        "wall_at": instant(house.clock.wall()),
+        "note": "",
+        "why": "",
+    }
+    with house.db.write() as conn:
+        desk.add_decisions(conn, [granted])
+    house.launch(at=LATER)
+    assert (house.get().state, house.world.posts) == (State.MISSED, [])
+
+
+def test_another_approver_than_who_moved_it_approves_its_new_time(house: House) -> None:
+    house.queue(rendered())
+    move(house.db, house.clock, actor("bob"), house.all(), LATER)
+    house.approve("bea")
+    house.launch(at=LATER)
+    assert house.get().state is State.PUBLISHED
