@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -14,7 +15,7 @@ from sqlalchemy.engine import make_url
 
 from scheduler.domain.account import Account, Directory
 from scheduler.domain.publisher import Publisher
-from scheduler.errors import StoreError, UsageError
+from scheduler.errors import FilesWrong, LaunchdayError, StoreError, UsageError
 from scheduler.files.accounts import read_accounts
 from scheduler.files.source import Findings, read_source
 from scheduler.publishers import registry
@@ -127,6 +128,26 @@ def open_app(
     clock.follow(db)
     timing = LIVE if chosen == "live" else SIMULATION
     return App(root, chosen, folder, directory, db, clock, timing, environ)
+
+
+def refresh_accounts(app: App) -> tuple[Path, str]:
+    """Take accounts.yaml anew if it is right; returns the folder of the last good one, and what is wrong.
+
+    Somebody who is half-way through editing it must not leave every organisation behind at T0: what was
+    approved goes by the last good one.
+    """
+    kept = app.folder / "accounts"
+    new = kept / "new"
+    new.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        shutil.copyfile(app.root / "accounts.yaml", new / "accounts.yaml")
+        app.directory = read_directory(new)
+        (new / "accounts.yaml").replace(kept / "accounts.yaml")
+    except FilesWrong as wrong:
+        return kept, f"{wrong.problems[0].at}: {wrong.problems[0].message}"
+    except (LaunchdayError, OSError) as error:
+        return kept, str(error)
+    return kept, ""
 
 
 def last_good(root: Path, mode: Mode | None) -> Path | None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -24,12 +23,11 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
-from scheduler.app import App, read_directory
+from scheduler.app import App, refresh_accounts
 from scheduler.domain.content import instant, parse_instant
 from scheduler.domain.delivery import OUT, Delivery, State
 from scheduler.domain.gates import gates
 from scheduler.domain.when import show
-from scheduler.errors import FilesWrong, LaunchdayError
 from scheduler.publishers.simulated import process as platforms
 from scheduler.services.gate import facts
 from scheduler.services.windows import close_windows
@@ -177,23 +175,8 @@ class Daemon:
         self._children[name] = subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL)
 
     def _accounts(self) -> Path:
-        """The folder of the last accounts.yaml that was right.
-
-        Somebody who is half-way through editing it must not leave every organisation behind at T0: what was
-        approved goes by the last good one, and a person is told.
-        """
-        kept = self.app.folder / "accounts"
-        new = kept / "new"
-        new.mkdir(parents=True, exist_ok=True, mode=0o700)
-        trouble = ""
-        try:
-            shutil.copyfile(self.app.root / "accounts.yaml", new / "accounts.yaml")
-            self.app.directory = read_directory(new)
-            (new / "accounts.yaml").replace(kept / "accounts.yaml")
-        except FilesWrong as wrong:
-            trouble = f"{wrong.problems[0].at}: {wrong.problems[0].message}"
-        except (LaunchdayError, OSError) as error:
-            trouble = str(error)
+        """The folder of the last accounts.yaml that was right; a person is told once where it is wrong now."""
+        kept, trouble = refresh_accounts(self.app)
         if trouble and trouble != self._accounts_trouble:
             self.say(
                 f"trouble     accounts.yaml is wrong, the last good one holds. {trouble}; launchday check"
