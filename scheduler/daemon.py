@@ -175,7 +175,7 @@ class Daemon:
         self._children[name] = subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL)
 
     def _accounts(self) -> Path:
-        """The folder of the last accounts.yaml that was right; a person is told once where it is wrong now."""
+        """The folder of the last accounts.yaml that was right; a person is told once what is wrong."""
         kept, trouble = refresh_accounts(self.app)
         if trouble and trouble != self._accounts_trouble:
             self.say(
