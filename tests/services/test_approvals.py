@@ -62,7 +62,9 @@ def test_another_organisation_cannot_approve(house: House, who: str) -> None:
 @pytest.mark.parametrize("who", ["ann", "mallory"])
 def test_who_is_no_approver_cannot_approve(house: House, who: str) -> None:
     house.queue(rendered())
-    with pytest.raises(ApprovalError, match=r"not an approver|nobody in accounts\.yaml"):
+    with pytest.raises(
+        ApprovalError, match=r"not an approver|nobody in accounts\.yaml|ann wrote these posts"
+    ):
         house.approve(who)
 
 
@@ -142,7 +144,7 @@ def test_what_changed_since_it_was_shown_is_not_approved(house: House, new: dict
 def test_approvals_close_and_then_none_is_taken(house: House) -> None:
     house.queue(rendered())
     house.hands.at = LAUNCH - timedelta(minutes=29)
-    with pytest.raises(ApprovalError, match="approvals closed at 2027-03-09T06:30"):
+    with pytest.raises(ApprovalError, match="approvals closed at Tue 9 Mar 2027 06:30 GMT"):
         house.approve("bob")
 
 
