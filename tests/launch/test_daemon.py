@@ -46,7 +46,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     root = queued(tmp_path_factory.mktemp("org"))
     approve(root, "dorset", "charity", "wiltshire")
     right = (root / "accounts.yaml").read_text("utf-8")
-    with daemon(root, "--org", "dorset", "--launch-in", "10s") as child:
+    with daemon(root, "--org", "dorset", "--launch-in", "20s") as child:
         until(lambda: runs(root) and (root / ".launchday/simulation/platforms/ready.json").exists())
         (root / "posts/spring/01-launch.md").write_text("no front matter at all", "utf-8")
         held = launchday(
