@@ -48,7 +48,7 @@ def facts(
         wall_now=clock.wall(),
         holds=desk.holds(conn),
         decisions=desk.decisions(conn, ids),
-        policies={i: _policy(bytes(p)) for i, p in outbox.column(conn, ids, "policy").items()},
+        policies={i: policy_of(bytes(p)) for i, p in outbox.column(conn, ids, "policy").items()},
         blackouts={i: _blackouts(b) for i, b in outbox.column(conn, ids, "blackouts").items()},
         approvers=approvers,
         states={d.id: d.state for d in parents},
@@ -56,7 +56,7 @@ def facts(
     )
 
 
-def _policy(raw: bytes) -> Policy:
+def policy_of(raw: bytes) -> Policy:
     """A damaged one costs its own delivery only: no approval counts under it."""
     try:
         return Policy.parse(raw)

@@ -15,6 +15,7 @@ from scheduler.errors import ApprovalError, UsageError
 from scheduler.evidence.entry import Actor, ulid
 from scheduler.services.clock import Clock
 from scheduler.services.events import about
+from scheduler.services.gate import policy_of
 from scheduler.store import desk, log, outbox
 from scheduler.store.database import Database
 
@@ -52,7 +53,7 @@ def approve(
         # A crash before the commit leaves no approval at all: nothing goes out because of a half-written one.
         ids = [d.id for d in wanted]
         fresh = {d.id: d for d in outbox.find(conn, ids=ids)}
-        policies = {i: Policy.parse(bytes(raw)) for i, raw in outbox.column(conn, ids, "policy").items()}
+        policies = {i: policy_of(bytes(raw)) for i, raw in outbox.column(conn, ids, "policy").items()}
         said = desk.decisions(conn, ids)
         rows, events = [], []
         for seen in wanted:

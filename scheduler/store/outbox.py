@@ -37,6 +37,17 @@ def _content(row: Any) -> Content:
         return Content(row.organisation, row.account, row.platform, "", "[the stored words are damaged]")
 
 
+def _needs(stored: str) -> tuple[str, ...]:
+    """Whose word it needs; what is damaged becomes a need that nobody can meet."""
+    try:
+        found = json.loads(stored)
+    except ValueError:
+        found = None
+    if isinstance(found, list) and found and all(isinstance(need, str) for need in found):
+        return tuple(found)
+    return ("damaged:",)
+
+
 def _delivery(row: Any) -> Delivery:
     return Delivery(
         id=row.id,
@@ -59,7 +70,7 @@ def _delivery(row: Any) -> Delivery:
         embargo=parse_instant(row.embargo),
         close=parse_instant(row.close),
         fire_at=parse_instant(row.fire_at),
-        needs=tuple(json.loads(row.needs)),
+        needs=_needs(row.needs),
         after=row.after,
         attempts=row.attempts,
         remote_id=row.remote_id,
