@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -205,6 +206,8 @@ def test_130_ctrl_c_at_a_question_or_in_the_middle(desk: Path) -> None:
         stdin=subprocess.DEVNULL,
         text=True,
         env=environment(),
+        # A test run started in the background ignores SIGINT, and its children would inherit that.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - one thread here
     )
     assert child.stderr is not None
     assert "SIMULATION" in child.stderr.readline()

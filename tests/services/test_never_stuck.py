@@ -117,7 +117,10 @@ def test_damaged_words_cost_only_their_own_delivery(damaged: House) -> None:
     assert {damaged.get(f"{a}/launch").state for a in THREE[1:]} == {State.PUBLISHED}
 
 
-@pytest.mark.parametrize(("column", "value"), [("policy", b"{}"), ("policy", b"no"), ("blackouts", "[1")])
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("policy", b"{}"), ("policy", b"no"), ("blackouts", "[1"), ("needs", "["), ("needs", "[]")],
+)
 def test_other_damage_costs_only_its_own_delivery_too(wave: House, column: str, value: object) -> None:
     with wave.db.write() as conn:
         outbox.note(conn, [wave.get().id], **{column: value})
