@@ -122,8 +122,8 @@ def open_app(
     clock = clock or Clock()
     url = database_url(folder, chosen, environ)
     # Two first commands at once: the second waits until the first has made the tables.
-    opening = lock.Lock(folder / "open.lock", "the database is being opened", patience=20.0)
-    with opening if url.startswith("sqlite") else nullcontext():
+    # PostgreSQL orders them itself.
+    with _opening(folder) if url.startswith("sqlite") else nullcontext():
         db = open_database(url, chosen, clock.wall())
     clock.follow(db)
     timing = LIVE if chosen == "live" else SIMULATION
@@ -155,6 +155,10 @@ def last_good(root: Path, mode: Mode | None) -> Path | None:
     modes: tuple[Mode, ...] = (mode,) if mode else ("live", "simulation")
     folders = [state_folder(root, one) / "accounts" for one in modes]
     return next((f for f in folders if (f / "accounts.yaml").exists()), None)
+
+
+def _opening(folder: Path) -> lock.Lock:
+    return lock.Lock(folder / "open.lock", "the database is being opened", patience=20.0)
 
 
 def state_folder(root: Path, mode: Mode) -> Path:
