@@ -6,7 +6,6 @@ LaunchdayError                what a user sees: one sentence, what to do next, a
 ├── SecretError         4     a secret is missing, unreadable or refused
 ├── ApprovalError       5     an approval is missing, void or not this person's to give
 ├── DeliveriesFailed    6     some deliveries failed, were missed, or are unconfirmed
-├── DaemonStopped       7     the background process does not run
 ├── LogBroken           8     the posting log does not verify
 ├── TryLater           75     somebody else holds the lock, or the disk or database is busy
 ├── StoreError          1     the database is damaged, of the wrong mode, or too new
@@ -103,12 +102,6 @@ class DeliveriesFailed(LaunchdayError):
     """Some deliveries failed, were missed, or are unconfirmed."""
 
     exit_code = 6
-
-
-class DaemonStopped(LaunchdayError):
-    """The background process does not run."""
-
-    exit_code = 7
 
 
 class LogBroken(LaunchdayError):

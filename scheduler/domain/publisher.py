@@ -22,7 +22,7 @@ class Capability(StrEnum):
 
     RECORD = "record"  # a permanent record key of ours: send the same bytes again
     CONTAINER = "container"  # read the container; publish again only if it says it is not
-    KEY = "key"  # an idempotency key: look, then the same key within its life
+    KEY = "key"  # an idempotency key: as a listing, and the same key again as a second guard
     LISTING = "listing"  # two absent looks, settled, old sender proven dead; else ask
     WRITE_ONLY = "write-only"  # never again; ask a person
 

@@ -138,7 +138,7 @@ def _date(found: re.Match[str]) -> datetime:
     year, day = int(found["year"]), int(found["day"])
     month = int(found["month"]) if found["month"].isdigit() else _month(found)
     try:
-        date = datetime(year, month, day)  # noqa: DTZ001 (a wall time, no instant yet)
+        date = datetime(year, month, day)  # noqa: DTZ001 - because it is a wall time, no instant yet
     except ValueError:
         start = found.start("day") if found.start("day") < found.start("year") else found.start("year")
         end = max(found.end("day"), found.end("year"))

@@ -13,11 +13,6 @@ def show(at: datetime, zone: str = "UTC") -> str:
     return say(at, ZoneInfo(zone))
 
 
-def show_clock(at: datetime, zone: str = "UTC") -> str:
-    """`07:00:00`, for rows below a heading that names the day and the zone."""
-    return at.astimezone(ZoneInfo(zone)).strftime("%H:%M:%S")
-
-
 def show_span(span: timedelta) -> str:
     """`43 s`, `10 min`, `5 h`, `3 days`: the largest unit that keeps it readable."""
     seconds = int(abs(span).total_seconds())

@@ -245,7 +245,7 @@ class _Reader:
             slug=slug,
             name=record.text("name"),
             organisation=record.text("org"),
-            roles=roles,  # type: ignore[arg-type]  # the table's choices are the Role literals
+            roles=roles,  # type: ignore[arg-type]  # because the table's choices are the Role literals
             os_users=tuple(w.text for w in record.words("os_user")),
             keys=tuple(w.text for w in record.words("keys")),
             email=record.text("email"),

@@ -13,7 +13,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from scheduler.errors import Problem, Source
 from scheduler.files.fields import suggest
-from scheduler.files.source import Findings, SourceFile
+from scheduler.files.source import SourceFile
 
 LARGEST = 20_000  # characters, before and after filling in
 _PLAIN = ("link", "hashtags")
@@ -223,11 +223,3 @@ def problem_of(wrong: Unfilled, text: str, at: Source, file: SourceFile | None) 
     if file is None:
         return Problem(wrong.code, wrong.message, Source(at.path, line, col), wrong.help)
     return file.problem(wrong.code, wrong.message, wrong.help, line=line, col=col, length=wrong.length)
-
-
-def check_template(text: str, at: Source, file: SourceFile, found: Findings) -> None:
-    """Report what is wrong with a template before anything is filled in."""
-    try:
-        _compile(text)
-    except Unfilled as wrong:
-        found.add(problem_of(wrong, text, at, file))

@@ -6,10 +6,10 @@ import hashlib
 import ipaddress
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 from urllib3.fields import RequestField
 from urllib3.filepost import encode_multipart_formdata
@@ -133,11 +133,6 @@ def json_body(value: Any) -> bytes:
     Raises ValueError for NaN and infinities, which JSON does not have.
     """
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
-
-
-def form_body(fields: Mapping[str, str] | Sequence[tuple[str, str]]) -> bytes:
-    """`application/x-www-form-urlencoded`, fields in the given order."""
-    return urlencode(list(fields.items()) if isinstance(fields, Mapping) else fields).encode("ascii")
 
 
 def multipart(fields: Sequence[Field]) -> tuple[bytes, str]:

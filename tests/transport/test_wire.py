@@ -10,7 +10,7 @@ import pytest
 
 from scheduler.domain.publisher import Request
 from scheduler.errors import NotSent
-from scheduler.transport.wire import USER_AGENT, Field, Origin, form_body, json_body, multipart, serialise
+from scheduler.transport.wire import USER_AGENT, Field, Origin, json_body, multipart, serialise
 
 AGENT = USER_AGENT.encode()
 
@@ -158,7 +158,3 @@ def test_json_is_compact_utf8_in_the_given_order() -> None:
 def test_json_has_no_nan() -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
         json_body(math.nan)
-
-
-def test_a_form_is_encoded_in_the_given_order() -> None:
-    assert form_body({"message": "a b&é", "published": "false"}) == b"message=a+b%26%C3%A9&published=false"
