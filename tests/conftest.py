@@ -25,7 +25,19 @@ _NUMBERS = itertools.count(1)
 DATABASES = ("sqlite", "postgresql")
 TABLES = ", ".join(
     f"launchday_simulation.{t}"
-    for t in ("disclosures", "entries", "media", "holds", "decisions", "attempts", "deliveries", "control")
+    for t in (
+        "disclosures",
+        "entries",
+        "media",
+        "holds",
+        "decisions",
+        "notices",
+        "late_evidence",
+        "attempts",
+        "deliveries",
+        "leases",
+        "control",
+    )
 )
 VERSION = pytest.StashKey[str]()
 

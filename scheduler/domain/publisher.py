@@ -165,3 +165,29 @@ class Checks(Protocol):
     def faults(self, content: Content) -> tuple[str, ...]:
         """Each rule the content breaks, as one sentence that says what to change; empty = fits."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A post as the public sees it now. `differs`: how it is not what was approved ("" = it is)."""
+
+    url: str
+    differs: str = ""
+
+
+@runtime_checkable
+class ReadsBack(Protocol):
+    """Optional: a platform whose posts can be looked at by their id."""
+
+    def look(self, prepared: Prepared, receipt: Receipt, http: Http) -> Seen | None:
+        """The post that has this receipt; None where it is certainly not there. Raises CannotTell."""
+        ...
+
+
+@runtime_checkable
+class Retracts(Protocol):
+    """Optional: a platform that lets its posts be removed."""
+
+    def retract(self, prepared: Prepared, receipt: Receipt, http: Http) -> None:
+        """Ask for the removal; repeatable. Only a look proves it. Raises a PublishError."""
+        ...

@@ -20,6 +20,21 @@ class Control(SQLModel, table=True):
     # Simulation only: how far its clock is ahead of the machine's.
     offset_ms: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
     opened_at: str
+    # Safe mode: since when and why nothing is sent ("" = not in safe mode).
+    safe_since: str = ""
+    safe_reason: str = ""
+
+
+class LeaseRow(SQLModel, table=True):
+    """Who may publish for a scope (`""` = every organisation, or one's name); each taking has a new epoch."""
+
+    __tablename__ = "leases"
+    scope: str = Field(primary_key=True)
+    epoch: int
+    holder: str  # host and process id, for people
+    taken_at: str
+    seen_at: str
+    released_at: str = ""
 
 
 class DeliveryRow(SQLModel, table=True):
@@ -63,6 +78,11 @@ class DeliveryRow(SQLModel, table=True):
     reason: str = ""
     ended_by: str = ""
     queued_at: str
+    corrects: str = ""  # the delivery whose public words this one replaces
+    # Reading back and removing: when the next look is, how many were made, when it was found equal.
+    look_at: str = ""
+    looks: int = 0
+    verified_at: str = ""
 
     __table_args__ = (
         Index(
@@ -96,6 +116,7 @@ class AttemptRow(SQLModel, table=True):
     detail: str = ""
     looks: int = 0
     looked_at: str = ""
+    lease: int = 0  # the epoch of the lease under which the gate let it through
 
     __table_args__ = (
         Index(
@@ -173,6 +194,44 @@ class DisclosureRow(SQLModel, table=True):
     field: str
     salt: str
     value: str
+
+
+class LateEvidenceRow(SQLModel, table=True):
+    """What was learned of an attempt after its outcome was recorded: kept, never thrown away."""
+
+    __tablename__ = "late_evidence"
+    id: str = Field(primary_key=True)
+    attempt_id: str = Field(foreign_key="attempts.id", index=True)
+    delivery_id: str = Field(foreign_key="deliveries.id", index=True)
+    at: str
+    kind: str  # accepted, rejected, not_sent, unknown: what the late word said
+    remote_id: str = ""
+    url: str = ""
+    detail: str = ""
+
+
+class NoticeRow(SQLModel, table=True):
+    """Something a named person must be told (the outbox of notifications).
+
+    `state`: waiting, told, acknowledged, closed. `topic` is a short stable word, `about` what it concerns.
+    """
+
+    __tablename__ = "notices"
+    id: str = Field(primary_key=True)
+    at: str
+    topic: str  # missed, failed, asking, held, safe_mode, daemon_down, mismatch …
+    severity: str  # now (a person must act), soon, info
+    organisation: str = ""
+    delivery_id: str = ""
+    about: str = ""  # the delivery's name, an account, a wave …
+    said: str = ""  # one or two sentences, never a secret, never a post's text
+    state: str = Field(default="waiting", index=True)
+    next_at: str = ""
+    tries: int = 0
+    told: str = "[]"  # JSON list of [instant, channel, person, outcome]
+    escalated_at: str = ""
+    acknowledged_by: str = ""
+    acknowledged_at: str = ""
 
 
 def table_of(row: type[SQLModel]) -> Table:
