@@ -15,6 +15,7 @@ from scheduler.errors import ApprovalError, UsageError
 from scheduler.evidence.entry import Actor, Event, ulid
 from scheduler.services.clock import Clock
 from scheduler.services.events import about, given_up, whole_second
+from scheduler.services.tell import over
 from scheduler.store import desk, log, outbox
 from scheduler.store.database import Database
 
@@ -138,6 +139,8 @@ def release(
         resumed = [d for d in due if resume and now + soon <= d.not_after]
         missed = [d for d in due if d not in resumed]
         desk.end_holds(conn, [h.id for h in ending], actor.id, now)
+        for one in ending:
+            over(conn, "held", one.scope.removeprefix("account:"))
         outbox.note(conn, [d.id for d in resumed], fire_at=instant(whole_second(now + soon)))
         landing = outbox.with_attempt(conn, [d.id for d in missed], MAY_STILL_LAND)
         outbox.change(

@@ -22,6 +22,7 @@ from scheduler.errors import NotSent, OutcomeUnknown, PublishError, Rejected, Re
 from scheduler.evidence.entry import Event, ulid
 from scheduler.services.clock import Clock
 from scheduler.services.events import DAEMON, about, plain, whole_second
+from scheduler.services.tell import tell
 from scheduler.store import desk, log, outbox
 from scheduler.store.database import Database
 
@@ -184,6 +185,11 @@ def hold_refused_accounts(
             log.append(
                 conn, now, [about("hold.started", DAEMON, delivery, said=reason, facts={"scope": scope})]
             )
+            said = (
+                f"Nothing goes out on {delivery.account}: its token was refused ({plain(result.code)}). "
+                f"Put a new one in place, then: launchday release --account {delivery.account}"
+            )
+            tell(conn, now, "held", delivery.account, said, organisation=delivery.organisation)
 
 
 def wake_next_parts(conn: Connection, now: datetime, published_ids: Collection[str]) -> None:

@@ -13,13 +13,14 @@ from scheduler.domain.content import Content, instant, parse_instant
 from scheduler.domain.delivery import (
     ATTEMPT_MAY_BECOME,
     MAY_BECOME,
+    WANTS_A_PERSON,
     AttemptState,
     Delivery,
     State,
 )
 from scheduler.errors import RefusedTransition
 from scheduler.evidence.entry import Event
-from scheduler.store import log
+from scheduler.store import log, notices
 from scheduler.store.tables import AttemptRow, DeliveryRow, table_of
 
 _d = table_of(DeliveryRow)
@@ -160,6 +161,8 @@ def revise(conn: Connection, delivery: Delivery, fields: Mapping[str, Any]) -> N
         raise RefusedTransition(
             f"{delivery.name} was changed by somebody else meanwhile", help="give the command again"
         )
+    if delivery.state in WANTS_A_PERSON and "state" in fields:
+        notices.close(conn, deliveries=[delivery.id])  # a person has seen to it
 
 
 def note(conn: Connection, ids: Sequence[str], **fields: Any) -> None:
@@ -181,7 +184,8 @@ Change = tuple[Delivery, State, Mapping[str, Any], Event]
 def change(conn: Connection, now: datetime, changes: Sequence[Change]) -> None:
     """Change states as the table allows, each guarded by the state that was seen, with the log entries.
 
-    One transaction of the caller: a crash before its commit leaves neither change nor entry.
+    What becomes missed, failed or a question brings its notice too, so that no verb can forget to tell.
+    One transaction of the caller: a crash before its commit leaves neither change, entry nor notice.
     Raises RefusedTransition, and then nothing of it may be committed.
     """
     groups: dict[tuple[State, State, tuple[str, ...]], list[Change]] = {}
@@ -203,6 +207,7 @@ def change(conn: Connection, now: datetime, changes: Sequence[Change]) -> None:
             for d, _, fields, _ in members
         ]
         _expect(conn, statement, rows)
+    notices.follow(conn, now, changes)
     log.append(conn, now, [event for *_, event in changes])
 
 

@@ -226,8 +226,10 @@ class NoticeRow(SQLModel, table=True):
     about: str = ""  # the delivery's name, an account, a wave …
     said: str = ""  # one or two sentences, never a secret, never a post's text
     state: str = Field(default="waiting", index=True)
-    next_at: str = ""
+    next_at: str = ""  # when it is looked at again: told, tried again or escalated ("" = nothing is due)
     tries: int = 0
+    message: str = ""  # the id of the message it went into, the same for every try
+    level: int = 0  # how often it was escalated
     told: str = "[]"  # JSON list of [instant, channel, person, outcome]
     escalated_at: str = ""
     acknowledged_by: str = ""

@@ -64,6 +64,8 @@ def upgrade() -> None:
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("next_at", sa.String(), nullable=False),
         sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("message", sa.String(), nullable=False),
+        sa.Column("level", sa.Integer(), nullable=False),
         sa.Column("told", sa.String(), nullable=False),
         sa.Column("escalated_at", sa.String(), nullable=False),
         sa.Column("acknowledged_by", sa.String(), nullable=False),
