@@ -145,7 +145,7 @@ def test_a_sqlite_file_is_for_its_owner_only_and_survives_a_power_cut(tmp_path: 
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
     with db.read() as conn:
-        assert conn.exec_driver_sql("pragma synchronous").scalar() == 2  # FULL
+        assert conn.exec_driver_sql("pragma synchronous").scalar() == 3  # EXTRA
         assert conn.exec_driver_sql("pragma foreign_keys").scalar() == 1
         wanted = "wal" if store.wal_is_safe() else "delete"
         assert conn.exec_driver_sql("pragma journal_mode").scalar() == wanted
