@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from scheduler.domain.notify import Away, Notify
 from scheduler.errors import Source
 
 Role = Literal["author", "approver", "duty", "auditor"]
@@ -14,16 +15,23 @@ Mode = Literal["simulation", "live"]
 
 @dataclass(frozen=True, slots=True)
 class Organisation:
-    """A body on whose behalf accounts speak. `facts` are the words a template may use."""
+    """A body on whose behalf accounts speak. `facts` are the words a template may use.
+
+    `duty` are the people who are told first when something of it wants a person.
+    """
 
     slug: str
     name: str
     facts: Mapping[str, str] = field(default_factory=dict)
+    duty: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A named human. `os_users` are the operating-system users who are this person."""
+    """A named human. `os_users` are the operating-system users who are this person.
+
+    `apprise` refers to an address of the package Apprise (a telephone, a messenger); `away` names a deputy.
+    """
 
     slug: str
     name: str
@@ -32,6 +40,8 @@ class Person:
     os_users: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
     email: str = ""
+    apprise: str = ""
+    away: Away | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +87,13 @@ class Directory:
     accounts: tuple[Account, ...]
     proxy: str = ""
     ca: str = ""
+    notify: Notify = field(default_factory=Notify)
+
+    @property
+    def has_channel(self) -> bool:
+        """Whether there is any way to tell anybody."""
+        n = self.notify
+        return bool(n.mail or n.webhooks or n.apprise or any(p.apprise for p in self.people.values()))
 
     def account(self, account_id: str) -> Account | None:
         """The account with this id (`dorset/x`), or None."""

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator
-from urllib.parse import urlsplit
 
 from scheduler.domain.account import Account, Directory, Organisation, Person
 from scheduler.files import tables
 from scheduler.files.fields import Record, Word, read_record, suggest
+from scheduler.files.notify import with_notify
+from scheduler.files.references import reference, web_address
 from scheduler.files.source import Findings, SourceFile
 from scheduler.files.when import read_zone
 from scheduler.files.yaml import DEEPEST, read_yaml
 
 RESERVED = ("everyone",)
-_REFERENCE = re.compile(r"env:[A-Za-z_]\w*|file:\S.*|keyring:[^/\s]+/\S+|cred:[\w.-]+", re.ASCII)
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 # Platforms that live on many servers, so that an account without a server has no address.
 _NEEDS_SERVER = ("mastodon",)
 
@@ -40,7 +38,7 @@ class _Reader:
 
     def directory(self) -> Directory | None:
         zone = read_zone(self.record.word("zone"), self.file, self.found)
-        self.web_address(self.record.word("proxy"), plain_allowed=True)
+        web_address(self.record.word("proxy"), self.file, self.found, plain_allowed=True)
         organisations = {
             name.text: self.organisation(name, value)
             for name, value in self.record.record("organisations").items()
@@ -51,7 +49,7 @@ class _Reader:
         if not organisations:
             self.nobody()
             return None
-        return Directory(
+        directory = Directory(
             zone=zone.key,
             mode="live" if self.record.text("mode") == "live" else "simulation",
             organisations=organisations,
@@ -61,6 +59,7 @@ class _Reader:
             proxy=self.record.text("proxy"),
             ca=self.record.text("ca"),
         )
+        return with_notify(directory, self.record, self.file, self.found)
 
     def nobody(self) -> None:
         if not self.found.errors:
@@ -105,7 +104,7 @@ class _Reader:
             if written is None:
                 help += "; an account of another name needs 'platform: …'"
             self.add(platform, "E604", f"unknown platform '{platform.text}'", help)
-        server = self.web_address(record.word("server"))
+        server = web_address(record.word("server"), self.file, self.found)
         if platform.text in _NEEDS_SERVER and "server" not in record.keys:
             self.add(
                 name,
@@ -120,51 +119,10 @@ class _Reader:
             handle=record.text("handle"),
             server=server,
             remote_id=record.text("page"),
-            secret=self.token(record.word("token")),
+            secret=reference(record.word("token"), self.file, self.found),
             publisher=record.text("publisher"),
             about=self.file.at(name.line, name.col),
         )
-
-    def token(self, word: Word | None) -> str:
-        """The reference. Whatever else stands there is taken for a secret and never repeated."""
-        if word is None or _REFERENCE.fullmatch(word.text):
-            return word.text if word else ""
-        text = self.file.line(word.line)
-        end = word.col - 1 + min(word.length, max(0, len(text) - word.col + 1))
-        masked = text[: word.col - 1] + "*" * (end - word.col + 1) + text[end:]
-        problem = word.problem(
-            self.file,
-            "E601",
-            "a secret must not stand in a file; write where it is kept",
-            "env:NAME, file:PATH, keyring:SERVICE/NAME or cred:NAME. If this was a real token, revoke it now",
-        )
-        self.found.add(
-            type(problem)(problem.code, problem.message, problem.at, problem.help, masked, problem.length)
-        )
-        return ""
-
-    def web_address(self, word: Word | None, *, plain_allowed: bool = False) -> str:
-        if word is None or not word.text:
-            return ""
-        try:
-            parts = urlsplit(word.text)
-            host, port = parts.hostname, parts.port
-        except ValueError:
-            parts, host, port = urlsplit(""), None, None
-        if parts.username is not None or parts.password is not None:
-            self.add(word, "E603", "a name or password in an address", "take it out; secrets are references")
-        elif not host or port == 0 or re.search(r"\s", word.text) or parts.query or parts.fragment:
-            self.add(word, "E603", "not a web address", "write it like https://social.example")
-        elif parts.scheme != "https" and not (
-            parts.scheme == "http" and (plain_allowed or host in _LOOPBACK)
-        ):
-            self.add(
-                word,
-                "E603",
-                "an address must begin with https://",
-                "write https:// (http only for 127.0.0.1)",
-            )
-        return word.text.rstrip("/")
 
     def same_profile_twice(self, accounts: tuple[Account, ...]) -> None:
         """Two accounts that are one profile would put each post out twice."""

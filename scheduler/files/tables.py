@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from scheduler.files.fields import Field, Kind, Table
+from scheduler.files.notify_tables import AWAY, NOTIFY
 
 PLATFORMS = (
     "x", "facebook", "instagram", "threads", "bluesky", "mastodon", "linkedin",
@@ -60,6 +61,7 @@ ORGANISATION = Table(
     (
         _name("the name people know"),
         Field("accounts", Kind.RECORD, "its profiles", table=_ACCOUNTS),
+        Field("duty", Kind.TEXTS, "people who are told first when it wants a person", example="[j.doyle]"),
     ),
     other=Field("", T, "a fact for templates, {{ org.NAME }}", empty=True),
     names=NAME,
@@ -84,6 +86,13 @@ PERSON_TABLE = Table(
             empty=True,
         ),
         Field("keys", Kind.TEXTS, "SSH public keys that sign approvals", example="[]"),
+        Field(
+            "apprise",
+            T,
+            "where the address for the package Apprise is kept (a telephone, a messenger)",
+            example='"env:JO_DOYLE_PHONE"',
+        ),
+        Field("away", Kind.RECORD, "who is told instead, and from when to when", table=AWAY),
     ),
 )
 
@@ -121,6 +130,7 @@ ACCOUNTS = Table(
             ),
         ),
         Field("people", Kind.RECORD, "who acts", table=_many("a person", PERSON_TABLE, PERSON, "j.doyle")),
+        Field("notify", Kind.RECORD, "how people are told when something wants them", table=NOTIFY),
     ),
 )
 
