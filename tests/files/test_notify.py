@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+import ruamel.yaml
+from jsonschema import Draft202012Validator
 
 from scheduler.domain.account import Directory
 from scheduler.domain.notify import Apprise, Away, Mail, Notify, Step, Webhook
 from scheduler.errors import FilesWrong
+from scheduler.files.schema import schema
 from scheduler.files.workspace import load
 
 YAML = """\
@@ -105,13 +109,8 @@ def test_what_is_wrong_is_refused_at_its_place(
     assert "tgram" not in str(problem)
 
 
-def test_the_reader_and_the_schema_know_the_same_fields(tmp_path: Path) -> None:
-    from jsonschema import Draft202012Validator
-    from ruamel.yaml import YAML as Yaml
-
-    from scheduler.files.schema import schema
-
-    value = Yaml(typ="safe", pure=True).load(YAML)
+def test_the_reader_and_the_schema_know_the_same_fields() -> None:
+    value: Any = ruamel.yaml.YAML(typ="safe", pure=True).load(YAML)
     assert list(Draft202012Validator(schema("accounts")).iter_errors(value)) == []
     value["notify"]["email"]["sever"] = "x"
     assert list(Draft202012Validator(schema("accounts")).iter_errors(value))
