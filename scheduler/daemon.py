@@ -28,8 +28,11 @@ from scheduler.domain.content import instant, parse_instant
 from scheduler.domain.delivery import OUT, Delivery, State
 from scheduler.domain.gates import gates
 from scheduler.domain.when import show
+from scheduler.errors import TryLater
 from scheduler.publishers.simulated import process as platforms
 from scheduler.services.gate import facts
+from scheduler.services.lease import LOST
+from scheduler.services.standing import Standing
 from scheduler.services.windows import close_windows
 from scheduler.store import lock, outbox
 
@@ -50,6 +53,7 @@ class Daemon:
     _children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _tried: dict[str, float] = field(default_factory=dict)
     _accounts_trouble: str = ""
+    _standing: Standing | None = None
     _stopping: threading.Event = field(default_factory=threading.Event)
     _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
 
@@ -59,7 +63,10 @@ class Daemon:
         Raises TryLater where another daemon has this database.
         """
         folder = self.app.folder
-        with lock.Lock(folder / "daemon.lock", "a daemon runs on this database"):
+        with (
+            lock.Lock(folder / "daemon.lock", "a daemon runs on this database"),
+            Standing(self.app.db, self.app.clock, self.organisation) as self._standing,
+        ):
             pid_files = self._announce()
             waker = self._waker()
             try:
@@ -79,6 +86,8 @@ class Daemon:
                 self._beat(stopped=True)
                 for path in pid_files:
                     path.unlink(missing_ok=True)
+            if self._standing.lost:
+                raise TryLater(LOST.sentence, help="launchday status; end one of the two")
 
     def _waker(self) -> BackgroundScheduler:
         """In memory, never the truth: a late job is run and a missed one is merged, none is dropped."""
@@ -103,6 +112,7 @@ class Daemon:
         try:
             for step in (
                 self._reap,
+                self._look_where_we_stand,
                 self._follow_clock,
                 self._start_senders,
                 self._start_reconciling,
@@ -120,6 +130,13 @@ class Daemon:
 
     def _follow_clock(self) -> None:
         self.app.clock.follow(self.app.db)
+
+    def _look_where_we_stand(self) -> None:
+        if self._standing:
+            for line in self._standing.look():
+                self.say(line)
+            if self._standing.lost:
+                self._stopping.set()
 
     def _close_windows(self) -> None:
         for one in close_windows(self.app.db, self.app.clock):
@@ -169,6 +186,8 @@ class Daemon:
         command = [sys.executable, "-m", "scheduler.sender", *arguments]
         command += ["--root", str(self.app.root), "--mode", self.app.mode, "--org", self.organisation]
         command += ["--accounts", str(self._accounts())]
+        if self._standing:
+            command += ["--lease", str(self._standing.tenure.lease)]
         if self.crash_after and name.startswith("wave"):
             command += ["--crash-after", str(self.crash_after)]
         # A session of its own: Ctrl-C at the terminal must not tear a wave in the middle.

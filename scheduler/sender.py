@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -21,15 +21,17 @@ from scheduler.domain.content import parse_instant
 from scheduler.domain.delivery import Delivery, State
 from scheduler.domain.gates import gates
 from scheduler.domain.retry import next_try
-from scheduler.errors import LaunchdayError, NotSent, PublishError, Rejected, RetryLater
+from scheduler.errors import LaunchdayError, NotSent, PublishError, Rejected, RetryLater, TryLater
 from scheduler.evidence.entry import ulid
 from scheduler.services import reconcile
 from scheduler.services.arm import Armed, Reach, arm, stored
 from scheduler.services.collect import collect, patiently
 from scheduler.services.events import whole_second
 from scheduler.services.gate import Passed, Ready, facts, gate, not_ready, stand_down
+from scheduler.services.ground import Ground
 from scheduler.services.settle import hold_refused_accounts
 from scheduler.store import desk, lock, outbox
+from scheduler.store.lease import Lease
 from scheduler.transport.volley import Fired, Volley
 
 LATE_ARMING = timedelta(seconds=10)  # what a wave that is late already may still spend on arming
@@ -49,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--overdue", action="store_true", help="what was due at these instants, as soon as it is ready"
     )
     parser.add_argument("--org", default="")
+    parser.add_argument("--lease", type=Lease.parse, help="SCOPE:EPOCH under which its daemon started it")
     parser.add_argument("--accounts", type=Path, help="the folder of the accounts.yaml to believe")
     parser.add_argument(
         "--crash-after", type=int, default=0, help="simulations: kill this process and its parent"
@@ -59,9 +62,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         number = ulid(app.clock.wall())
         with lock.Lock(app.folder / "senders" / f"{number}.lock", "this sender runs"):
             if asked.job == "reconcile":
-                return look_for_all(app, asked.org)
+                return look_for_all(app, asked.org, Ground(asked.lease))
             crash = crasher(asked.crash_after) if asked.crash_after and app.mode != "live" else None
-            return send(app, number, Due(tuple(asked.at), asked.overdue, asked.org), after_each=crash)
+            due = Due(tuple(asked.at), asked.overdue, asked.org, Ground(asked.lease))
+            return send(app, number, due, after_each=crash)
     except LaunchdayError as error:
         sys.stderr.write(f"{error.message} ({error.help})\n" if error.help else f"{error.message}\n")
         return error.exit_code
@@ -75,11 +79,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Which deliveries are meant: those of these instants; `overdue`: as soon as they are ready."""
+    """Which deliveries are meant: those of these instants; `overdue`: as soon as they are ready.
+
+    `ground` is what their gate asks first.
+    """
 
     instants: tuple[datetime, ...]
     overdue: bool = False
     organisation: str = ""
+    ground: Ground = field(default_factory=Ground)
 
 
 def send(app: App, number: str, due: Due, *, after_each: Callable[[int], None] | None = None) -> int:
@@ -98,7 +106,7 @@ def send(app: App, number: str, due: Due, *, after_each: Callable[[int], None] |
         at = app.clock.now() if due.overdue else max(due.instants)
         volley = Volley(reach.transport, [a.shot for a in ready])
         try:
-            return _launch(app, reach, volley, Wave(number, at, ready, unapproved), after_each)
+            return _launch(app, reach, volley, Wave(number, at, ready, unapproved, due.ground), after_each)
         finally:
             volley.close()
     finally:
@@ -116,6 +124,7 @@ class Wave:
     at: datetime
     ready: Sequence[Armed]
     unapproved: Sequence[Delivery]
+    ground: Ground
 
 
 def _arm_until(app: App, reach: Reach, due: Due) -> tuple[list[Armed], list[Delivery]]:
@@ -214,9 +223,12 @@ def _launch(
             sender=lock.sender_name(wave.number),
             at=at,
             reply_within=app.timing.reply_within,
+            ground=wave.ground,
         )
+        for stop in passed.stops:
+            sys.stderr.write(f"nothing was sent: {stop.sentence}\n")
         if not passed.attempts:
-            return 0
+            return TryLater.exit_code if passed.stops else 0
         fired = _fire(app, volley, passed, at, after_each)
         if not fired.held:
             collect(app.db, app.clock, reach, volley, by_id, passed, fired, app.timing.reply_within)
@@ -260,8 +272,12 @@ def _fire(
             looking.invalidate()
 
 
-def look_for_all(app: App, organisation: str) -> int:
-    """Look until nothing is in doubt, or for a minute; one line for each thing found out."""
+def look_for_all(app: App, organisation: str, ground: Ground) -> int:
+    """Look until nothing is in doubt, or for a minute; one line for each thing found out.
+
+    Where another daemon has taken over, the looking is its own: what two find out at once would be guarded by
+    the states they saw, but one of them is enough.
+    """
     reach = app.reach()
     end = time.monotonic() + RECONCILE_FOR
     try:
@@ -270,7 +286,7 @@ def look_for_all(app: App, organisation: str) -> int:
             for one in reconcile.reconcile(app.db, app.clock, reach, app.timing, app.is_dead, organisation):
                 sys.stderr.write(f"recovery    {one.delivery.name}    {one.said}\n")
             with app.db.read() as conn:
-                if not outbox.find(
+                if ground.stops(conn) or not outbox.find(
                     conn, states=[State.UNCONFIRMED, State.PUBLISHING], organisation=organisation
                 ):
                     return 0

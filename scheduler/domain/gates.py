@@ -65,6 +65,7 @@ class Facts:
     approvers: Mapping[str, Collection[str]]
     states: Mapping[str, State]
     open_attempts: Collection[str] = ()
+    stops: Sequence[Gate] = ()  # what stops every delivery, whatever it is
 
 
 def gates(delivery: Delivery, facts: Facts, *, at: datetime | None = None) -> tuple[Gate, ...]:
@@ -75,6 +76,7 @@ def gates(delivery: Delivery, facts: Facts, *, at: datetime | None = None) -> tu
     """
     shut: list[Gate] = []
     now = facts.now
+    shut.extend(facts.stops)
     if delivery.state is not State.SCHEDULED:
         shut.append(Gate("state", f"it is {delivery.state}"))
     lacking = missing(

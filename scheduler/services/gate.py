@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -16,6 +16,7 @@ from scheduler.errors import PublishError
 from scheduler.evidence.entry import ulid
 from scheduler.services.clock import Clock
 from scheduler.services.events import DAEMON, about, given_up
+from scheduler.services.ground import Ground
 from scheduler.store import desk, log, outbox
 from scheduler.store.database import Database
 
@@ -30,11 +31,15 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """What may be sent: attempt id by delivery id, the stop epoch seen, and what was shut out and why."""
+    """What may be sent: attempt id by delivery id, the stop epoch seen, and what was shut out and why.
+
+    `stops` are reasons against the wave as a whole; then there are no attempts.
+    """
 
     attempts: Mapping[str, str]
     epoch: int
     shut: tuple[tuple[Delivery, tuple[Gate, ...]], ...]
+    stops: tuple[Gate, ...] = ()
 
 
 def facts(
@@ -81,8 +86,11 @@ def gate(
     sender: str,
     at: datetime,
     reply_within: timedelta,
+    ground: Ground = Ground(),  # noqa: B008 - because a Ground is a frozen value
 ) -> Passed:
     """Let through what may go at `at`, and write its intents, in one transaction.
+
+    `ground` is what the wave as a whole stands on: where that has given way nothing of it goes.
 
     A delivery whose stored content is not what its request bytes were built from is shut out. What lacks
     approval at its time is missed: a late approval never publishes by itself.
@@ -90,6 +98,8 @@ def gate(
     with db.write() as conn:
         fresh = outbox.find(conn, ids=list(armed))
         known = facts(conn, clock, fresh, approvers)
+        stops = ground.stops(conn)
+        known = replace(known, stops=(*known.stops, *stops))
         going: list[Delivery] = []
         shut: list[tuple[Delivery, tuple[Gate, ...]]] = []
         for one in fresh:
@@ -102,9 +112,11 @@ def gate(
             else:
                 going.append(one)
         _miss_unapproved(conn, known.now, shut)
-        attempts = _intend(conn, known.now, going, armed, sender, max(at, known.now) + reply_within)
+        attempts = _intend(
+            conn, known.now, going, armed, sender, max(at, known.now) + reply_within, ground.epoch
+        )
         # A crash after this commit leaves `publishing` with an open attempt: recovery looks first.
-        return Passed(attempts, desk.stop_epoch(conn), tuple(shut))
+        return Passed(attempts, desk.stop_epoch(conn), tuple(shut), tuple(known.stops))
 
 
 def _miss_unapproved(
@@ -130,6 +142,7 @@ def _intend(
     armed: Mapping[str, Ready],
     sender: str,
     deadline: datetime,
+    lease: int,
 ) -> dict[str, str]:
     rows = [
         {
@@ -146,6 +159,7 @@ def _intend(
             "detail": "",
             "looks": 0,
             "looked_at": "",
+            "lease": lease,
         }
         for d in going
     ]

@@ -148,17 +148,17 @@ def _conclude(
     said: list[Reconciled] = []
     with db.write() as conn:
         # A crash before the commit forgets this look, and the next start looks again: looking is harmless.
-        current = {
-            d.id for d in outbox.find(conn, ids=[f.delivery.id for f in found], states=[State.UNCONFIRMED])
-        }
+        ids = [f.delivery.id for f in found]
+        current = {d.id for d in outbox.find(conn, ids=ids, states=[State.UNCONFIRMED])}
+        attempts = outbox.attempts_of(conn, ids)
         changes: list[outbox.Change] = []
         out: list[str] = []
         taken = outbox.receipts(conn, [f.delivery.account for f in found])
         rivals = outbox.find(conn, states=[State.PUBLISHING, State.UNCONFIRMED, State.ASKING])
         for look in found:
             one, d = look, look.delivery
-            if d.id not in current:
-                continue
+            if d.id not in current or not _still(attempts[d.id], one.attempt):
+                continue  # another process was quicker; what it found out may differ from what we saw
             if isinstance(one.result, Receipt) and _contested(d, reach, rivals):
                 one = replace(
                     one, result=CannotTell("anothers", "two deliveries with these words are in doubt")
@@ -196,6 +196,12 @@ def _conclude(
         odd = ask_about_differences(conn, now, receipts)
         wake_next_parts(conn, now, [i for i in out if i not in odd])
     return tuple(said)
+
+
+def _still(attempts: Sequence[Any], seen: Any) -> bool:
+    """Whether what was looked for is what is in doubt now, and nobody has counted a look meanwhile."""
+    left = [a for a in attempts if AttemptState(a.state) in OPEN_ATTEMPT]
+    return [(a.id, a.looks) for a in left] == [(seen.id, seen.looks)]
 
 
 def _contested(d: Delivery, reach: Reach, rivals: Sequence[Delivery]) -> bool:

@@ -16,11 +16,15 @@ HOST = socket.gethostname()
 class Lock:
     """A held lock. The kernel releases it when this process ends, however it ends."""
 
-    def __init__(self, path: Path, what: str, *, patience: float = 0.0) -> None:
-        """Take it, waiting up to `patience` seconds. Raises TryLater, naming the holder's process id."""
+    def __init__(self, path: Path, what: str, *, patience: float = 0.0, shared: bool = False) -> None:
+        """Take it, waiting up to `patience` seconds. Raises TryLater, naming the holder's process id.
+
+        Several processes may hold a `shared` one together; the file then names none of them.
+        """
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path = path
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        self._how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
         end = time.monotonic() + patience
         while not self._taken():
             if time.monotonic() < end:
@@ -32,11 +36,12 @@ class Lock:
                 f"{what} already (process {holder})", help=f"wait for it, or end it: kill {holder}"
             )
         os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        if not shared:
+            os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
 
     def _taken(self) -> bool:
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._fd, self._how | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         return True
