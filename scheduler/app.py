@@ -21,8 +21,8 @@ from scheduler.files.source import Findings, read_source
 from scheduler.publishers import registry
 from scheduler.publishers.simulated import process as platforms
 from scheduler.services import secret
-from scheduler.services.arm import Reach
 from scheduler.services.clock import Clock
+from scheduler.services.reach import Reach
 from scheduler.services.timing import LIVE, SIMULATION, Timing
 from scheduler.store import lock
 from scheduler.store.database import Database, open_database

@@ -24,11 +24,12 @@ from scheduler.domain.retry import next_try
 from scheduler.errors import LaunchdayError, NotSent, PublishError, Rejected, RetryLater, TryLater
 from scheduler.evidence.entry import ulid
 from scheduler.services import reconcile
-from scheduler.services.arm import Armed, Reach, arm, stored
+from scheduler.services.arm import Armed, arm, stored
 from scheduler.services.collect import collect, patiently
 from scheduler.services.events import whole_second
 from scheduler.services.gate import Passed, Ready, facts, gate, not_ready, stand_down
 from scheduler.services.ground import Ground
+from scheduler.services.reach import Reach
 from scheduler.services.settle import hold_refused_accounts
 from scheduler.store import desk, lock, outbox
 from scheduler.store.lease import Lease
@@ -110,7 +111,7 @@ def send(app: App, number: str, due: Due, *, after_each: Callable[[int], None] |
         finally:
             volley.close()
     finally:
-        reach.transport.close()
+        reach.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +293,7 @@ def look_for_all(app: App, organisation: str, ground: Ground) -> int:
                     return 0
             time.sleep(app.timing.look_every.total_seconds())
     finally:
-        reach.transport.close()
+        reach.close()
     return 0
 
 

@@ -1,76 +1,23 @@
-"""Arm a wave: open sessions, upload media, build the ready bytes of every publishing request."""
+"""Arm deliveries: open sessions, upload media, build the ready bytes of every publishing request."""
 
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from scheduler.domain.account import Account
 from scheduler.domain.content import Content, Media, instant, parse_instant, sha256
 from scheduler.domain.delivery import Delivery
-from scheduler.domain.publisher import Http, OpensSession, Outgoing, Prepared, Publisher, Receipt
-from scheduler.errors import LaunchdayError, NotReady, PublishError
+from scheduler.domain.publisher import Outgoing, Prepared, Receipt
+from scheduler.errors import NotReady, PublishError
+from scheduler.services.calls import Prepare
+from scheduler.services.reach import Reach
 from scheduler.store import desk, outbox
 from scheduler.store.database import Database
-from scheduler.transport.http import Transport
 from scheduler.transport.volley import Shot
-
-WORKERS = 16
-
-
-@dataclass(slots=True)
-class Reach:
-    """How this process reaches the platforms; the only holder of tokens.
-
-    `place` puts the simulated server into an account where this is a simulation; `secret` reads what an
-    account's reference names.
-    """
-
-    publishers: Mapping[str, Publisher]
-    transport: Transport
-    place: Callable[[Account], Account]
-    secret: Callable[[Account], str]
-    _tokens: dict[str, str] = field(default_factory=dict, repr=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-
-    def publisher(self, platform: str) -> Publisher:
-        """Raises NotReady where no installed package publishes to the platform."""
-        if platform not in self.publishers:
-            raise NotReady("no_publisher", f"no installed package publishes to {platform}")
-        return self.publishers[platform]
-
-    def base_url(self, account: Account) -> str:
-        """Where the account's platform is."""
-        return account.server or self.publisher(account.platform).server
-
-    def token(self, account: Account, deadline: float | None = None) -> str:
-        """The token to send with: the secret, or what a session gave for it (kept while this process lives).
-
-        Raises PublishError where the platform refuses it, NotReady where the secret cannot be read.
-        """
-        with self._lock:
-            if account.id in self._tokens:
-                return self._tokens[account.id]
-        try:
-            token = self.secret(account)
-        except LaunchdayError as error:
-            raise NotReady("secret", error.message) from None
-        publisher = self.publisher(account.platform)
-        if isinstance(publisher, OpensSession):
-            plain = self.transport.http(self.base_url(account), deadline=deadline)
-            token = publisher.open_session(account, token, plain)
-        with self._lock:
-            self._tokens[account.id] = token
-        return token
-
-    def http(self, account: Account, deadline: float | None = None) -> Http:
-        """The restricted transport of the account, with its token."""
-        return self.transport.http(self.base_url(account), self.token(account, deadline), deadline=deadline)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,39 +43,35 @@ def arm(
         contents = outbox.column(conn, ids, "content")
         parents = _receipts_before(conn, deliveries)
 
-    def one(delivery: Delivery) -> Armed | PublishError:
+    calls: dict[str, Prepare] = {}
+    refused: dict[str, PublishError] = {}
+    for one in deliveries:
         try:
-            if sha256(bytes(contents[delivery.id])) != delivery.content_sha256:
+            if sha256(bytes(contents[one.id])) != one.content_sha256:
                 raise NotReady("changed", "the stored words are not the ones that were approved")
-            account = reach.place(account_of(profiles[delivery.id]))
-            return _arm_one(db, reach, delivery, account, parents, deadline)
+            account = reach.place(account_of(profiles[one.id]))
+            calls[one.id] = Prepare(account, _outgoing(db, one, parents))
         except PublishError as error:
-            return error
+            refused[one.id] = error
         except Exception as error:
-            # A publisher that breaks costs its own delivery, never the wave.
-            return NotReady("publisher", f"{delivery.platform}'s publisher broke: {type(error).__name__}")
+            refused[one.id] = NotReady("damaged", f"what is stored of it is damaged: {type(error).__name__}")
+    built = dict(zip(calls, reach.ask(list(calls.values()), deadline), strict=True))
+    ready: list[Armed] = []
+    for one in deliveries:
+        made = built.get(one.id)
+        if isinstance(made, PublishError):
+            refused[one.id] = made
+        elif made is not None:
+            shot = Shot(one.id, made.request, reach.base_url(calls[one.id].account), made.token)
+            ready.append(Armed(one, made.prepared, shot))
+    return ready, [(d, refused[d.id]) for d in deliveries if d.id in refused]
 
-    with ThreadPoolExecutor(WORKERS, thread_name_prefix="arm") as pool:
-        results = list(pool.map(one, deliveries))
-    ready = [r for r in results if isinstance(r, Armed)]
-    not_ready = [(d, r) for d, r in zip(deliveries, results, strict=True) if isinstance(r, PublishError)]
-    return ready, not_ready
 
-
-def _arm_one(
-    db: Database,
-    reach: Reach,
-    delivery: Delivery,
-    account: Account,
-    parents: Mapping[str, tuple[Receipt, Receipt]],
-    deadline: float,
-) -> Armed:
-    publisher = reach.publisher(account.platform)
-    token = reach.token(account, deadline)
+def _outgoing(db: Database, delivery: Delivery, parents: Mapping[str, tuple[Receipt, Receipt]]) -> Outgoing:
     parent, root = parents.get(delivery.id, (None, None))
     if delivery.after and parent is None:
         raise NotReady("parent", "the part before it has no id on the platform that it could follow")
-    outgoing = Outgoing(
+    return Outgoing(
         content=delivery.content,
         key=delivery.key,
         due=delivery.due,
@@ -136,9 +79,6 @@ def _arm_one(
         parent=parent,
         root=root,
     )
-    prepared = publisher.prepare(outgoing, account, reach.http(account, deadline))
-    request = publisher.request(prepared, delivery.key)
-    return Armed(delivery, prepared, Shot(delivery.id, request, reach.base_url(account), token))
 
 
 def _read(db: Database, media: Media) -> bytes:

@@ -7,20 +7,25 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from scheduler.domain.publisher import Receipt, Reply
-from scheduler.errors import OutcomeUnknown, PublishError, RefusedTransition, TryLater
-from scheduler.services.arm import Armed, Reach
+from scheduler.errors import PublishError, RefusedTransition, TryLater
+from scheduler.services.arm import Armed
+from scheduler.services.calls import Read
 from scheduler.services.clock import Clock
 from scheduler.services.gate import Passed
+from scheduler.services.reach import Reach
 from scheduler.services.settle import Outcome, never_answered, settle
 from scheduler.store.database import Database
 from scheduler.transport.volley import Fired, Volley
 
 GROUP = 50  # outcomes per commit: an fsync costs 6 ms (measured), a group shares one
+READ_AT_ONCE = 200  # replies of one platform that are put to its publisher together
+READ_WITHIN = 5.0  # seconds its publisher has for them: reading is pure
 
 
 def collect(
@@ -34,20 +39,9 @@ def collect(
     within: timedelta,
 ) -> None:
     """Record outcomes in groups as replies come: a slow platform does not keep others unrecorded."""
-    inbox: queue.Queue[tuple[str, Reply | PublishError] | None] = queue.Queue()
-
-    def read() -> None:
-        try:
-            for one in volley.replies(within.total_seconds()):
-                inbox.put(one)
-        finally:
-            # Whatever happened to the reading: what has no outcome by now is unknown, and is looked for.
-            inbox.put(None)
-
-    reader = threading.Thread(target=read, name="replies", daemon=True)
-    reader.start()
     waiting = [Outcome(i, passed.attempts[i], why) for i, why in fired.not_sent.items()]
     open_still = set(passed.attempts) - set(fired.not_sent)
+    inbox = _read(clock, reach, volley, by_id, within)
     done = False
     while not done:
         try:
@@ -55,11 +49,9 @@ def collect(
             if item is None:
                 done = True
             else:
-                delivery_id, reply = item
+                delivery_id, result = item
                 open_still.discard(delivery_id)
-                armed = by_id[delivery_id]
-                late = fired.started[delivery_id] - armed.delivery.due.timestamp()
-                result = _classify(reach, armed, reply)
+                late = fired.started[delivery_id] - by_id[delivery_id].delivery.due.timestamp()
                 waiting.append(
                     Outcome(delivery_id, passed.attempts[delivery_id], result, max(1, int(late * 1e6)))
                 )
@@ -69,6 +61,59 @@ def collect(
             _record(db, clock, waiting)
             waiting = []
     _record(db, clock, [Outcome(i, passed.attempts[i], never_answered()) for i in open_still])
+
+
+def _read(
+    clock: Clock, reach: Reach, volley: Volley, by_id: Mapping[str, Armed], within: timedelta
+) -> queue.Queue[tuple[str, Receipt | PublishError] | None]:
+    """Results as they come, and None once there are no more.
+
+    Each platform's replies are put to its publisher by a thread of their own: one that hangs holds up its
+    own platform's only.
+    """
+    inbox: queue.Queue[tuple[str, Receipt | PublishError] | None] = queue.Queue()
+    desks: dict[str, queue.Queue[tuple[str, Reply] | None]] = {
+        platform: queue.Queue() for platform in {a.delivery.platform for a in by_id.values()}
+    }
+
+    def replies() -> None:
+        try:
+            for delivery_id, reply in volley.replies(within.total_seconds()):
+                if isinstance(reply, PublishError):
+                    inbox.put((delivery_id, reply))
+                else:
+                    desks[by_id[delivery_id].delivery.platform].put((delivery_id, reply))
+        finally:
+            for desk in desks.values():
+                desk.put(None)
+
+    def classify(desk: queue.Queue[tuple[str, Reply] | None]) -> None:
+        more = True
+        while more:
+            group = [desk.get()]
+            with suppress(queue.Empty):
+                while len(group) < READ_AT_ONCE:
+                    group.append(desk.get_nowait())
+            more = None not in group
+            those = [one for one in group if one is not None]
+            calls = [Read(by_id[i].prepared.account, by_id[i].prepared, reply) for i, reply in those]
+            results = reach.ask(calls, clock.seconds() + READ_WITHIN)
+            for (delivery_id, _), result in zip(those, results, strict=True):
+                inbox.put((delivery_id, result))
+
+    def all_of_it() -> None:
+        try:
+            threads = [threading.Thread(target=classify, args=[d], daemon=True) for d in desks.values()]
+            for one in (*threads, reader := threading.Thread(target=replies, name="replies", daemon=True)):
+                one.start()
+            for one in (*threads, reader):
+                one.join()
+        finally:
+            # Whatever happened to the reading: what has no outcome by now is unknown, and is looked for.
+            inbox.put(None)
+
+    threading.Thread(target=all_of_it, name="collect", daemon=True).start()
+    return inbox
 
 
 def _record(db: Database, clock: Clock, outcomes: Sequence[Outcome]) -> None:
@@ -98,15 +143,3 @@ def patiently(work: Callable[[], None], seconds: float = 60.0) -> None:
             if time.monotonic() > end:
                 raise
             time.sleep(0.2)
-
-
-def _classify(reach: Reach, armed: Armed, reply: Reply | PublishError) -> Receipt | PublishError:
-    """What the publisher says of the reply; anything it does not say is unknown."""
-    if isinstance(reply, PublishError):
-        return reply
-    try:
-        return reach.publisher(armed.delivery.platform).receipt(armed.prepared, reply)
-    except PublishError as error:
-        return error
-    except Exception as error:
-        return OutcomeUnknown("publisher", f"its publisher broke on the reply: {type(error).__name__}")

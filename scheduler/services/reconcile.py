@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,9 +12,11 @@ from scheduler.domain.delivery import OPEN_ATTEMPT, AttemptState, Delivery, Stat
 from scheduler.domain.publisher import Capability, Receipt
 from scheduler.domain.retry import Look, Verdict, hopeless, verdict
 from scheduler.errors import CannotTell, PublishError
-from scheduler.services.arm import WORKERS, Reach, account_of, unstored
+from scheduler.services.arm import account_of, unstored
+from scheduler.services.calls import Find
 from scheduler.services.clock import Clock
 from scheduler.services.events import DAEMON, about, whole_second
+from scheduler.services.reach import Reach
 from scheduler.services.settle import accepted, ask_about_differences, published, wake_next_parts
 from scheduler.services.timing import Timing
 from scheduler.store import outbox
@@ -112,27 +113,30 @@ def reconcile(
         prepared = outbox.column(conn, ids, "prepared")
         profiles = outbox.column(conn, ids, "profile")
 
-    def look(delivery: Delivery) -> Found:
-        attempt, at = _open(attempts[delivery.id]), clock.now()
-        earlier = [a for a in attempts[delivery.id] if a.state == AttemptState.RESEND_SAFE.value]
-        since = parse_instant(attempts[delivery.id][0].intent_at) - clock.offset - _CLOCK_MARGIN
+    began: dict[str, datetime] = {}
+    calls: dict[str, Find] = {}
+    answers: dict[str, Receipt | PublishError | None] = {}
+    for one in doubt:
+        began[one.id] = clock.now()
         try:
-            account = reach.place(account_of(profiles[delivery.id]))
-            publisher = reach.publisher(account.platform)
-            before = unstored(prepared[delivery.id])
-            if before.content.sha256 != delivery.content_sha256:
+            account = reach.place(account_of(profiles[one.id]))
+            before = unstored(prepared[one.id])
+            if before.content.sha256 != one.content_sha256:
                 raise CannotTell("changed", "what was prepared is not what was approved")
-            deadline = clock.seconds() + timing.reply_within.total_seconds()
-            result = publisher.find(before, delivery.key, since, reach.http(account, deadline))
-            return Found(delivery, at, attempt, earlier, result)
+            since = parse_instant(attempts[one.id][0].intent_at) - clock.offset - _CLOCK_MARGIN
+            calls[one.id] = Find(account, replace(before, account=account), one.key, since)
         except PublishError as error:
-            return Found(delivery, at, attempt, earlier, error)
+            answers[one.id] = error
         except Exception as error:
-            broke = CannotTell("publisher", f"its publisher broke: {type(error).__name__}")
-            return Found(delivery, at, attempt, earlier, broke)
-
-    with ThreadPoolExecutor(WORKERS, thread_name_prefix="look") as pool:
-        found = list(pool.map(look, doubt))
+            answers[one.id] = CannotTell(
+                "damaged", f"what is stored of it is damaged: {type(error).__name__}"
+            )
+    deadline = clock.seconds() + timing.reply_within.total_seconds()
+    answers |= zip(calls, reach.ask(list(calls.values()), deadline), strict=True)
+    found = []
+    for one in doubt:
+        earlier = [a for a in attempts[one.id] if a.state == AttemptState.RESEND_SAFE.value]
+        found.append(Found(one, began[one.id], _open(attempts[one.id]), earlier, answers[one.id]))
     return _conclude(db, clock, reach, timing, is_dead, found) if found else ()
 
 
@@ -206,7 +210,7 @@ def _still(attempts: Sequence[Any], seen: Any) -> bool:
 
 def _contested(d: Delivery, reach: Reach, rivals: Sequence[Delivery]) -> bool:
     """Whether the post found may as well be that of another delivery in doubt: found by its words alone."""
-    if reach.publisher(d.platform).capability is Capability.RECORD:
+    if reach.capability(d.platform) is Capability.RECORD:
         return False  # found by its own record key
     return any(r.id != d.id and r.account == d.account and r.content.text == d.content.text for r in rivals)
 
@@ -235,9 +239,6 @@ def _absent(
     if answered and settled and apart:
         looks += 1
         outbox.looked(conn, attempt.id, one.at, looks)
-    capability = (
-        reach.publishers[d.platform].capability if d.platform in reach.publishers else Capability.WRITE_ONLY
-    )
     facts = Look(
         deadline=deadline,
         now=one.at,
@@ -247,7 +248,7 @@ def _absent(
         sender_dead=is_dead(attempt.sender),
         settle=timing.settle,
     )
-    ruled = verdict(capability, facts)
+    ruled = verdict(reach.capability(d.platform), facts)
     if ruled is Verdict.WAIT:
         return ""
     log_facts = {"verdict": str(ruled), "try": d.attempts, "looks": looks}

@@ -17,9 +17,10 @@ from scheduler.evidence.entry import Actor
 from scheduler.services import gate as gates
 from scheduler.services import queue as queues
 from scheduler.services import reconcile as looks
-from scheduler.services.arm import Reach, arm, stored, unstored
+from scheduler.services.arm import arm, stored, unstored
 from scheduler.services.clock import Clock
 from scheduler.services.plan import Difference, plan
+from scheduler.services.reach import Reach
 from scheduler.services.review import Approved, approve
 from scheduler.services.settle import Outcome, settle
 from scheduler.services.timing import LIVE
