@@ -9,6 +9,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 
@@ -33,7 +34,8 @@ def _refuse(value: Any) -> None:
         for key, one in value.items():
             if type(key) is not str or not key.isascii():
                 raise TypeError(f"{key!r} cannot be a key of what is hashed")
-            _refuse(one)
+            if type(one) is not str:  # most are, and need no look of their own
+                _refuse(one)
     elif kind is list or kind is tuple:
         for one in value:
             _refuse(one)
@@ -196,6 +198,7 @@ def instant(at: datetime) -> str:
     return utc.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
+@lru_cache(maxsize=4096)
 def parse_instant(text: str) -> datetime:
     """The other way round. Raises ValueError."""
     if len(text) != 24 or text[23] != "Z":

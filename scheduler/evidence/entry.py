@@ -16,6 +16,7 @@ from scheduler.domain.content import canonical, instant
 
 MAX_LEAF = 65_535  # bytes; C2SP tlog-tiles stores an entry's length in two of them
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = [first + second for first in _CROCKFORD for second in _CROCKFORD]  # ten bits at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class Disclosure:
 def ulid(at: datetime) -> str:
     """A ULID: 48 bits of milliseconds, 80 random bits, in Crockford's base 32 (26 characters)."""
     number = (int(at.timestamp() * 1000) << 80) | int.from_bytes(os.urandom(10), "big")
-    return "".join(_CROCKFORD[(number >> shift) & 31] for shift in range(125, -1, -5))
+    return "".join([_PAIRS[(number >> shift) & 1023] for shift in range(120, -1, -10)])
 
 
 def commit(name: str, value: str) -> tuple[dict[str, str], Disclosure]:

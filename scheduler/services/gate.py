@@ -6,10 +6,11 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from sqlalchemy import Connection
 
-from scheduler.domain.content import Policy, instant
+from scheduler.domain.content import Content, Policy, instant
 from scheduler.domain.delivery import MAY_STILL_LAND, OPEN_ATTEMPT, AttemptState, Delivery, State
 from scheduler.domain.gates import Facts, Gate, gates
 from scheduler.errors import PublishError
@@ -23,10 +24,14 @@ from scheduler.store.database import Database
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """An armed delivery: the hash of the content its request was built from, and what `find` will need."""
+    """An armed delivery: the hash of the content its request was built from, and what `find` will need.
+
+    `content`, where given, is the very content with that hash: the gate need not parse it again.
+    """
 
     content_sha256: str
     prepared: str = ""
+    content: Content | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +53,21 @@ def facts(
     """Everything the gates look at, read in the caller's transaction."""
     ids = [d.id for d in deliveries]
     parents = outbox.find(conn, ids=list({d.after for d in deliveries if d.after}))
+    stored = outbox.columns(conn, ids, "policy", "blackouts")
     return Facts(
         now=clock.now(),
         wall_now=clock.wall(),
         holds=desk.holds(conn),
         decisions=desk.decisions(conn, ids),
-        policies={i: policy_of(bytes(p)) for i, p in outbox.column(conn, ids, "policy").items()},
-        blackouts={i: _blackouts(b) for i, b in outbox.column(conn, ids, "blackouts").items()},
+        policies={i: policy_of(bytes(p)) for i, (p, _) in stored.items()},
+        blackouts={i: _blackouts(b) for i, (_, b) in stored.items()},
         approvers=approvers,
         states={d.id: d.state for d in parents},
         open_attempts=outbox.with_attempt(conn, ids, OPEN_ATTEMPT),
     )
 
 
+@lru_cache(maxsize=64)
 def policy_of(raw: bytes) -> Policy:
     """A damaged one costs its own delivery only: no approval counts under it."""
     try:
@@ -69,12 +76,13 @@ def policy_of(raw: bytes) -> Policy:
         return Policy(valid_for=timedelta(0))
 
 
-def _blackouts(raw: str) -> list[tuple[str, str, str]]:
+@lru_cache(maxsize=64)
+def _blackouts(raw: str) -> Sequence[tuple[str, str, str]]:
     """Damaged ones are one without end: what must not go then is not known any more."""
     try:
-        return [(start, end, reason) for start, end, reason in json.loads(raw)]
+        return tuple((start, end, reason) for start, end, reason in json.loads(raw))
     except (ValueError, TypeError):
-        return [("", "~", "its stored blackouts are damaged")]
+        return (("", "~", "its stored blackouts are damaged"),)
 
 
 def gate(
@@ -95,8 +103,9 @@ def gate(
     A delivery whose stored content is not what its request bytes were built from is shut out. What lacks
     approval at its time is missed: a late approval never publishes by itself.
     """
+    contents = {r.content_sha256: r.content for r in armed.values() if r.content}
     with db.write() as conn:
-        fresh = outbox.find(conn, ids=list(armed))
+        fresh = outbox.find(conn, ids=list(armed), contents=contents)
         known = facts(conn, clock, fresh, approvers)
         stops = ground.stops(conn)
         known = replace(known, stops=(*known.stops, *stops))
@@ -105,7 +114,9 @@ def gate(
         for one in fresh:
             why = gates(one, known, at=at)
             sent = armed[one.id].content_sha256
-            if one.content_sha256 != sent or one.content.sha256 != sent:
+            # The same object: its stored bytes were hashed as they were read, just now.
+            same = one.content is contents.get(sent) or one.content.sha256 == sent
+            if one.content_sha256 != sent or not same:
                 why = (*why, Gate("changed", "its words changed after it was armed"))
             if why:
                 shut.append((one, why))
@@ -144,6 +155,7 @@ def _intend(
     deadline: datetime,
     lease: int,
 ) -> dict[str, str]:
+    begun, until = instant(now), instant(deadline)
     rows = [
         {
             "id": ulid(now),
@@ -151,8 +163,8 @@ def _intend(
             "n": d.attempts + 1,
             "state": AttemptState.INTENT.value,
             "sender": sender,
-            "intent_at": instant(now),
-            "deadline": instant(deadline),
+            "intent_at": begun,
+            "deadline": until,
             "ended_at": "",
             "sent_us": 0,
             "code": "",
@@ -171,7 +183,7 @@ def _intend(
                 d,
                 State.PUBLISHING,
                 # With the intent, so that `find` looks for the very post this attempt may have made.
-                {"prepared": armed[d.id].prepared},
+                {"prepared": armed[d.id].prepared, "attempts": d.attempts + 1},
                 about(
                     "publish.attempted",
                     DAEMON,

@@ -10,11 +10,12 @@ import random
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Connection
 
-from scheduler.domain.content import instant
+from scheduler.domain.content import Content, instant
 from scheduler.domain.delivery import AttemptState, Delivery, State
 from scheduler.domain.publisher import Receipt
 from scheduler.domain.retry import backoff, next_try
@@ -37,17 +38,24 @@ class Outcome:
     sent_us: int = 0
 
 
-def settle(db: Database, clock: Clock, outcomes: Sequence[Outcome]) -> None:
+def settle(
+    db: Database,
+    clock: Clock,
+    outcomes: Sequence[Outcome],
+    contents: Mapping[str, Content] = MappingProxyType({}),
+) -> None:
     """Record outcomes and what follows from them, in one transaction.
 
+    `contents` are known by their hash: stored bytes with such a hash are not parsed again.
     A crash before the commit leaves these deliveries `publishing`: reconcile finds the posts by looking.
     """
     if not outcomes:
         return
     now = clock.now()
+    ended_at = instant(now)
     with db.write() as conn:
         ids = [o.delivery_id for o in outcomes]
-        fresh = {d.id: d for d in outbox.find(conn, ids=ids)}
+        fresh = {d.id: d for d in outbox.find(conn, ids=ids, contents=contents)}
         landing = outbox.with_attempt(conn, ids, {AttemptState.RESEND_SAFE})
         changes: list[outbox.Change] = []
         ended: list[tuple[str, AttemptState, AttemptState, Mapping[str, Any]]] = []
@@ -65,7 +73,7 @@ def settle(db: Database, clock: Clock, outcomes: Sequence[Outcome]) -> None:
                     one.attempt_id,
                     AttemptState.INTENT,
                     attempt,
-                    {"ended_at": instant(now), "sent_us": one.sent_us, "code": code, "detail": detail},
+                    {"ended_at": ended_at, "sent_us": one.sent_us, "code": code, "detail": detail},
                 )
             )
         outbox.settle_attempts(conn, ended)

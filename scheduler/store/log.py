@@ -15,6 +15,7 @@ from scheduler import __version__
 from scheduler.domain.content import canonical, instant
 from scheduler.errors import LogBroken
 from scheduler.evidence.entry import Disclosure, Event, digest, leaf
+from scheduler.store.bulk import each
 from scheduler.store.tables import Control, DisclosureRow, EntryRow, table_of
 
 _HOST = socket.gethostname()
@@ -41,14 +42,14 @@ def append(conn: Connection, now: datetime, events: Sequence[Event]) -> int:
     if not events:
         return 0
     first: int = conn.execute(select(_control.c.next_seq)).scalar_one()
-    rows, opened = [], []
+    rows, opened, written = [], [], instant(now)
     for seq, event in enumerate(events, first):
         raw, disclosures = leaf(event, seq=seq, at=now, version=__version__, host=_HOST)
         rows.append(
             {
                 "seq": seq,
                 "leaf": raw,
-                "at": instant(now),
+                "at": written,
                 "type": event.type,
                 "actor": event.actor.id,
                 "campaign": event.campaign,
@@ -58,9 +59,8 @@ def append(conn: Connection, now: datetime, events: Sequence[Event]) -> int:
             }
         )
         opened += [{"seq": seq, "field": d.field, "salt": d.salt, "value": d.value} for d in disclosures]
-    conn.execute(insert(_entries), rows)
-    if opened:
-        conn.execute(insert(_disclosures), opened)
+    each(conn, insert(_entries), rows)
+    each(conn, insert(_disclosures), opened)
     conn.execute(update(_control).values(next_seq=first + len(events)))
     return first + len(events) - 1
 

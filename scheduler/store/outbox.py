@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
-from scheduler.domain.content import Content, instant, parse_instant
+from scheduler.domain.content import Content, instant, parse_instant, sha256
 from scheduler.domain.delivery import (
     ATTEMPT_MAY_BECOME,
     MAY_BECOME,
@@ -21,23 +23,18 @@ from scheduler.domain.delivery import (
 from scheduler.errors import RefusedTransition
 from scheduler.evidence.entry import Event
 from scheduler.store import log, notices
+from scheduler.store.bulk import among, each
 from scheduler.store.tables import AttemptRow, DeliveryRow, table_of
 
 _d = table_of(DeliveryRow)
 _a = table_of(AttemptRow)
 
-# SQLite takes at most 32,766 parameters in a statement; ids are asked for in slices of this many.
-_SLICE = 5_000
+# What a Delivery is made of; the other columns are wide, and seldom wanted.
+_NAMES = Delivery.__slots__
+_COLUMNS = [_d.c[name] for name in _NAMES]
 
 
-def _content(row: Any) -> Content:
-    """The stored content; a damaged one costs its own delivery only (its hash fits nothing any more)."""
-    try:
-        return Content.parse(bytes(row.content))
-    except (ValueError, TypeError, KeyError):
-        return Content(row.organisation, row.account, row.platform, "", "[the stored words are damaged]")
-
-
+@lru_cache(maxsize=1024)
 def _needs(stored: str) -> tuple[str, ...]:
     """Whose word it needs; what is damaged becomes a need that nobody can meet."""
     try:
@@ -49,37 +46,35 @@ def _needs(stored: str) -> tuple[str, ...]:
     return ("damaged:",)
 
 
-def _delivery(row: Any) -> Delivery:
-    return Delivery(
-        id=row.id,
-        campaign=row.campaign,
-        post=row.post,
-        name=row.name,
-        organisation=row.organisation,
-        account=row.account,
-        platform=row.platform,
-        revision=row.revision,
-        state=State(row.state),
-        author=row.author,
-        content=_content(row),
-        content_sha256=row.content_sha256,
-        plan_sha256=row.plan_sha256,
-        policy_sha256=row.policy_sha256,
-        key=row.key,
-        due=parse_instant(row.due),
-        not_after=parse_instant(row.not_after),
-        embargo=parse_instant(row.embargo),
-        close=parse_instant(row.close),
-        fire_at=parse_instant(row.fire_at),
-        needs=_needs(row.needs),
-        after=row.after,
-        attempts=row.attempts,
-        remote_id=row.remote_id,
-        url=row.url,
-        published_at=parse_instant(row.published_at) if row.published_at else None,
-        reason=row.reason,
-        planner=row.planner,
-    )
+# What is not stored as the value holds it. By position: a name costs more than all the rest of a row.
+_READ: list[tuple[int, Callable[[str], Any]]] = [
+    (_NAMES.index("state"), {state.value: state for state in State}.__getitem__),
+    (_NAMES.index("needs"), _needs),
+    *((_NAMES.index(name), parse_instant) for name in ("due", "not_after", "embargo", "close", "fire_at")),
+    (_NAMES.index("published_at"), lambda at: parse_instant(at) if at else None),
+]
+_CONTENT, _HASH = _NAMES.index("content"), _NAMES.index("content_sha256")
+_OWNER = slice(_NAMES.index("organisation"), _NAMES.index("platform") + 1)
+
+
+def _content(row: Sequence[Any], known: Mapping[str, Content]) -> Content:
+    """The stored content; a damaged one costs its own delivery only (its hash fits nothing any more)."""
+    raw, hashed = bytes(row[_CONTENT]), row[_HASH]
+    try:
+        if hashed in known and sha256(raw) == hashed:
+            return known[hashed]
+        return Content.parse(raw)
+    except (ValueError, TypeError, KeyError):
+        organisation, account, platform = row[_OWNER]
+        return Content(organisation, account, platform, "", "[the stored words are damaged]")
+
+
+def _delivery(row: Sequence[Any], known: Mapping[str, Content] = MappingProxyType({})) -> Delivery:
+    values = list(row)
+    for place, read in _READ:
+        values[place] = read(values[place])
+    values[_CONTENT] = _content(row, known)
+    return Delivery(*values)
 
 
 def find(
@@ -95,9 +90,15 @@ def find(
     until: datetime | None = None,
     ids: Sequence[str] | None = None,
     after: Sequence[str] = (),
+    contents: Mapping[str, Content] = MappingProxyType({}),
 ) -> list[Delivery]:
-    """Deliveries that match all that is given, by time, post, organisation, platform, part."""
-    query = select(_d).order_by(_d.c.due, _d.c.post, _d.c.organisation, _d.c.account, _d.c.part, _d.c.id)
+    """Deliveries that match all that is given, by time, post, organisation, platform, part.
+
+    `contents` are known by their hash: stored bytes with such a hash are not parsed again.
+    """
+    query = select(*_COLUMNS).order_by(
+        _d.c.due, _d.c.post, _d.c.organisation, _d.c.account, _d.c.part, _d.c.id
+    )
     for column, value in (
         (_d.c.campaign, campaign),
         (_d.c.organisation, organisation),
@@ -114,22 +115,21 @@ def find(
     if fire_at:
         query = query.where(_d.c.fire_at.in_([instant(at) for at in fire_at]))
     if after:
-        query = query.where(_d.c.after.in_(after))
-    if ids is None:
-        return [_delivery(row) for row in conn.execute(query)]
-    found: list[Delivery] = []
-    for start in range(0, len(ids), _SLICE):
-        found += [_delivery(r) for r in conn.execute(query.where(_d.c.id.in_(ids[start : start + _SLICE])))]
-    return found
+        query = query.where(among(conn, _d.c.after, after))
+    if ids is not None:
+        query = query.where(among(conn, _d.c.id, ids))
+    return [_delivery(row, contents) for row in conn.execute(query).all()]
 
 
 def column(conn: Connection, ids: Sequence[str], name: str) -> dict[str, Any]:
     """One stored column that is not part of the domain value (`plan`, `policy`, `prepared` …) by id."""
-    found: dict[str, Any] = {}
-    for start in range(0, len(ids), _SLICE):
-        query = select(_d.c.id, _d.c[name]).where(_d.c.id.in_(ids[start : start + _SLICE]))
-        found.update({row[0]: row[1] for row in conn.execute(query)})
-    return found
+    return {one: value for one, (value,) in columns(conn, ids, name).items()}
+
+
+def columns(conn: Connection, ids: Sequence[str], *names: str) -> dict[str, Sequence[Any]]:
+    """Several of them at once, as they are named."""
+    query = select(_d.c.id, *(_d.c[name] for name in names)).where(among(conn, _d.c.id, ids))
+    return {one: values for one, *values in conn.execute(query).all()}
 
 
 def receipts(conn: Connection, accounts: Sequence[str]) -> dict[tuple[str, str], str]:
@@ -142,8 +142,7 @@ def receipts(conn: Connection, accounts: Sequence[str]) -> dict[tuple[str, str],
 
 def add(conn: Connection, now: datetime, rows: Sequence[Mapping[str, Any]], events: Sequence[Event]) -> None:
     """Store new deliveries and their log entries."""
-    if rows:
-        conn.execute(insert(_d), [dict(r) for r in rows])
+    each(conn, insert(_d), rows)
     log.append(conn, now, events)
 
 
@@ -167,8 +166,7 @@ def revise(conn: Connection, delivery: Delivery, fields: Mapping[str, Any]) -> N
 
 def note(conn: Connection, ids: Sequence[str], **fields: Any) -> None:
     """Store facts that are not a change of state (`prepared`, `reason`)."""
-    for start in range(0, len(ids), _SLICE):
-        conn.execute(update(_d).where(_d.c.id.in_(ids[start : start + _SLICE])).values(**fields))
+    conn.execute(update(_d).where(among(conn, _d.c.id, ids)).values(**fields))
 
 
 def note_each(conn: Connection, name: str, values: Mapping[str, str]) -> None:
@@ -206,18 +204,15 @@ def change(conn: Connection, now: datetime, changes: Sequence[Change]) -> None:
             {"the_id": d.id, "the_rev": d.revision, **{f"v_{n}": fields[n] for n in names}}
             for d, _, fields, _ in members
         ]
-        _expect(conn, statement, rows)
+        _expect(conn, statement, rows, "a delivery was changed")
     notices.follow(conn, now, changes)
     log.append(conn, now, [event for *_, event in changes])
 
 
-def _expect(conn: Connection, statement: Any, rows: list[dict[str, Any]]) -> None:
-    """Run it for every row; each must hit exactly one row of the table."""
-    done = conn.execute(statement, rows)
-    if done.rowcount != len(rows):
-        raise RefusedTransition(
-            "a delivery was changed by somebody else meanwhile", help="give the command again"
-        )
+def _expect(conn: Connection, statement: Any, rows: list[dict[str, Any]], what: str) -> None:
+    """Run it for every row; each names one row of the table by its id, and must hit it."""
+    if each(conn, statement, rows) != len(rows):
+        raise RefusedTransition(f"{what} by somebody else meanwhile", help="give the command again")
 
 
 # Attempts
@@ -225,46 +220,41 @@ def _expect(conn: Connection, statement: Any, rows: list[dict[str, Any]]) -> Non
 
 def open_attempts(conn: Connection, now: datetime, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write intents. The partial unique index refuses a second open attempt of a delivery."""
-    if rows:
-        conn.execute(insert(_a), [dict(r) for r in rows])
-        conn.execute(
-            update(_d).where(_d.c.id == bindparam("the_id")).values(attempts=bindparam("n")),
-            [{"the_id": r["delivery_id"], "n": r["n"]} for r in rows],
-        )
+    each(conn, insert(_a), rows)
 
 
 def settle_attempts(
     conn: Connection, rows: Sequence[tuple[str, AttemptState, AttemptState, Mapping[str, Any]]]
 ) -> None:
     """(attempt id, state seen, new state, other columns): guarded as deliveries are."""
+    groups: dict[tuple[AttemptState, AttemptState, tuple[str, ...]], list[dict[str, Any]]] = {}
     for attempt, was, to, fields in rows:
         if to not in ATTEMPT_MAY_BECOME[was]:
             raise RefusedTransition(f"an attempt that is {was} cannot become {to}")
-        statement = update(_a).where(_a.c.id == attempt, _a.c.state == was.value)
-        if conn.execute(statement.values(state=to.value, **fields)).rowcount != 1:
-            raise RefusedTransition("an attempt was settled by somebody else meanwhile")
+        row = {"the_id": attempt, **{f"v_{n}": value for n, value in fields.items()}}
+        groups.setdefault((was, to, tuple(sorted(fields))), []).append(row)
+    for (was, to, names), members in groups.items():
+        statement = update(_a).where(_a.c.id == bindparam("the_id"), _a.c.state == was.value)
+        statement = statement.values(state=to.value, **{n: bindparam(f"v_{n}") for n in names})
+        _expect(conn, statement, members, "an attempt was settled")
 
 
 def attempts_of(conn: Connection, ids: Sequence[str]) -> dict[str, list[Any]]:
     """All attempts by delivery id, oldest first (rows with the columns of AttemptRow)."""
     found: dict[str, list[Any]] = {}
-    for start in range(0, len(ids), _SLICE):
-        wanted = _a.c.delivery_id.in_(ids[start : start + _SLICE])
-        # A try that a stop took back gives its number to the next one: then the clock says which was first.
-        for row in conn.execute(select(_a).where(wanted).order_by(_a.c.n, _a.c.intent_at, _a.c.id)):
-            found.setdefault(row.delivery_id, []).append(row)
+    wanted = among(conn, _a.c.delivery_id, ids)
+    # A try that a stop took back gives its number to the next one: then the clock says which was first.
+    for row in conn.execute(select(_a).where(wanted).order_by(_a.c.n, _a.c.intent_at, _a.c.id)).all():
+        found.setdefault(row.delivery_id, []).append(row)
     return found
 
 
 def with_attempt(conn: Connection, ids: Sequence[str], states: Iterable[AttemptState]) -> set[str]:
     """Those of the deliveries that have an attempt in one of these states."""
-    wanted, found = [s.value for s in states], set[str]()
-    for start in range(0, len(ids), _SLICE):
-        query = select(_a.c.delivery_id).where(
-            _a.c.delivery_id.in_(ids[start : start + _SLICE]), _a.c.state.in_(wanted)
-        )
-        found |= set(conn.execute(query).scalars())
-    return found
+    query = select(_a.c.delivery_id).where(
+        among(conn, _a.c.delivery_id, ids), _a.c.state.in_([s.value for s in states])
+    )
+    return set(conn.execute(query).scalars().all())
 
 
 def looked(conn: Connection, attempt: str, at: datetime, looks: int) -> None:
@@ -295,5 +285,5 @@ def counts(conn: Connection, campaign: str = "") -> dict[State, int]:
 
 def due_past(conn: Connection, now: datetime) -> list[Delivery]:
     """Deliveries that wait though their window has closed."""
-    query = select(_d).where(_d.c.state == State.SCHEDULED.value, _d.c.not_after < instant(now))
+    query = select(*_COLUMNS).where(_d.c.state == State.SCHEDULED.value, _d.c.not_after < instant(now))
     return [_delivery(r) for r in conn.execute(query)]
