@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 import time
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -19,24 +18,22 @@ from pathlib import Path
 from scheduler.app import App, open_app
 from scheduler.domain.content import parse_instant
 from scheduler.domain.delivery import Delivery, State
-from scheduler.domain.gates import gates
-from scheduler.domain.retry import next_try
-from scheduler.errors import LaunchdayError, NotSent, PublishError, Rejected, RetryLater, TryLater
+from scheduler.errors import LaunchdayError, NotSent, TryLater
 from scheduler.evidence.entry import ulid
 from scheduler.services import reconcile
-from scheduler.services.arm import Armed, arm, stored
+from scheduler.services.arm import Armed, stored
+from scheduler.services.arming import Due, arm_wave
 from scheduler.services.collect import collect, patiently
-from scheduler.services.events import whole_second
-from scheduler.services.gate import Passed, Ready, facts, gate, not_ready, stand_down
+from scheduler.services.gate import Passed, Ready, gate, stand_down
 from scheduler.services.ground import Ground
+from scheduler.services.mishap import POINTS, Mishap
 from scheduler.services.reach import Reach
-from scheduler.services.settle import hold_refused_accounts
 from scheduler.store import desk, lock, outbox
 from scheduler.store.lease import Lease
+from scheduler.transport.fence import Fence
 from scheduler.transport.volley import Fired, Volley
 
-LATE_ARMING = timedelta(seconds=10)  # what a wave that is late already may still spend on arming
-LATE_CONNECTING = timedelta(seconds=5)  # and on connecting (it goes on as soon as all are connected)
+LATE_CONNECTING = timedelta(seconds=5)  # for a wave that is late already (it goes on once all are connected)
 LOOKS = 5  # how often a wave goes back to its gate when somebody stops something at the last moment
 RECONCILE_FOR = 60.0  # seconds; the daemon starts another one while anything is in doubt
 
@@ -57,6 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--crash-after", type=int, default=0, help="simulations: kill this process and its parent"
     )
+    parser.add_argument("--stop-at", choices=POINTS, default="", help="simulations: SIGSTOP at this point")
+    parser.add_argument("--unfenced", action="store_true", help="simulations: without the fence")
     asked = parser.parse_args(argv)
     try:
         app = open_app(asked.root, asked.mode, accounts=asked.accounts)
@@ -64,9 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         with lock.Lock(app.folder / "senders" / f"{number}.lock", "this sender runs"):
             if asked.job == "reconcile":
                 return look_for_all(app, asked.org, Ground(asked.lease))
-            crash = crasher(asked.crash_after) if asked.crash_after and app.mode != "live" else None
             due = Due(tuple(asked.at), asked.overdue, asked.org, Ground(asked.lease))
-            return send(app, number, due, after_each=crash)
+            mishap = Mishap(asked.crash_after, asked.stop_at, asked.unfenced)
+            return send(app, number, due, mishap if app.mode != "live" else Mishap())
     except LaunchdayError as error:
         sys.stderr.write(f"{error.message} ({error.help})\n" if error.help else f"{error.message}\n")
         return error.exit_code
@@ -78,20 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
-    """Which deliveries are meant: those of these instants; `overdue`: as soon as they are ready.
-
-    `ground` is what their gate asks first.
-    """
-
-    instants: tuple[datetime, ...]
-    overdue: bool = False
-    organisation: str = ""
-    ground: Ground = field(default_factory=Ground)
-
-
-def send(app: App, number: str, due: Due, *, after_each: Callable[[int], None] | None = None) -> int:
+def send(app: App, number: str, due: Due, mishap: Mishap = Mishap()) -> int:  # noqa: B008 - because it is frozen
     """Arm, gate, fire and settle one wave; returns 0 where everything that was armed was sent or recorded."""
     if due.overdue:
         # A waker may call early: what is not due yet is another sender's, in its own time.
@@ -101,13 +87,13 @@ def send(app: App, number: str, due: Due, *, after_each: Callable[[int], None] |
         return 0
     reach = app.reach()
     try:
-        ready, unapproved = _arm_until(app, reach, due)
+        ready, unapproved = arm_wave(app.db, app.clock, app.timing, reach, app.approvers, due)
         if not ready and not unapproved:
             return 0
         at = app.clock.now() if due.overdue else max(due.instants)
         volley = Volley(reach.transport, [a.shot for a in ready])
         try:
-            return _launch(app, reach, volley, Wave(number, at, ready, unapproved, due.ground), after_each)
+            return _launch(app, reach, volley, Wave(number, at, ready, unapproved, due.ground), mishap)
         finally:
             volley.close()
     finally:
@@ -128,83 +114,7 @@ class Wave:
     ground: Ground
 
 
-def _arm_until(app: App, reach: Reach, due: Due) -> tuple[list[Armed], list[Delivery]]:
-    """Arm what is due and approved, until the connections have to be opened.
-
-    What is not ready is tried again with growing pauses (or when the platform said), never what was refused:
-    a slow or refusing platform costs its own deliveries, not the wave's punctuality.
-    """
-    at = max(due.instants)
-    stop = at - app.timing.connect_lead - timedelta(seconds=1)
-    soon = app.clock.now() + timedelta(seconds=2)
-    end = stop if stop > soon and not due.overdue else app.clock.now() + LATE_ARMING
-    armed: dict[str, Armed] = {}
-    refused: dict[str, tuple[Delivery, PublishError]] = {}
-    tries: dict[str, tuple[int, datetime]] = {}
-    while True:
-        now = app.clock.now()
-        left, unapproved = _to_arm(app, due, armed)
-        todo = [d for d in left if tries.get(d.id, (0, now))[1] <= now]
-        ready, failed = arm(app.db, reach, todo, end.timestamp())
-        armed |= {a.delivery.id: a for a in ready}
-        for one, error in failed:
-            n = tries.get(one.id, (0, now))[0] + 1
-            tries[one.id] = (n, _armed_again(app, error, n))
-            refused[one.id] = (one, error)
-        if due.overdue or app.clock.now() + timedelta(seconds=1) >= stop:
-            _not_ready(app, at, [r for i, r in refused.items() if i not in armed])
-            return list(armed.values()), unapproved
-        time.sleep(1.0)
-
-
-def _armed_again(app: App, error: PublishError, n: int) -> datetime:
-    now = app.clock.now()
-    if isinstance(error, Rejected):
-        return now + timedelta(days=1)
-    asked = error.at + app.clock.offset if isinstance(error, RetryLater) and error.at else None
-    return next_try(now, asked, n, 0.0)
-
-
-def _to_arm(app: App, due: Due, done: Collection[str]) -> tuple[list[Delivery], list[Delivery]]:
-    """What of the wave is not armed yet and may be: approved, not held, the part before it out."""
-    with app.db.read() as conn:
-        wave = outbox.find(
-            conn,
-            states=[State.SCHEDULED],
-            organisation=due.organisation,
-            fire_at=due.instants,
-        )
-        left = [d for d in wave if d.id not in done]
-        known = facts(conn, app.clock, left, app.approvers)
-    shut = {d.id: {g.code for g in gates(d, known)} for d in left}
-    todo = [
-        d
-        for d in left
-        if not shut[d.id] & {"unapproved", "hold", "after", "in_doubt", "attempts", "too_late"}
-    ]
-    return todo, [d for d in left if "unapproved" in shut[d.id]]
-
-
-def _not_ready(app: App, at: datetime, refused: Sequence[tuple[Delivery, PublishError]]) -> None:
-    """They stay scheduled, with the reason for people, and are armed again while their window is open."""
-    if not refused:
-        return
-    now = app.clock.now()
-    with app.db.write() as conn:
-        fresh = {d.id: d for d in outbox.find(conn, ids=[d.id for d, _ in refused], states=[State.SCHEDULED])}
-        for one, error in refused:
-            if one.id in fresh:
-                reason = f"not ready: {error.code}" + (f": {error.detail}" if error.detail else "")
-                again = max(now, at) + app.timing.soon
-                if isinstance(error, RetryLater) and error.at:
-                    again = max(again, error.at + app.clock.offset)
-                not_ready(conn, now, fresh[one.id], error, whole_second(again), reason)
-        hold_refused_accounts(conn, now, [(fresh[d.id], e) for d, e in refused if d.id in fresh])
-
-
-def _launch(
-    app: App, reach: Reach, volley: Volley, wave: Wave, after_each: Callable[[int], None] | None
-) -> int:
+def _launch(app: App, reach: Reach, volley: Volley, wave: Wave, mishap: Mishap) -> int:
     at, lead = wave.at, app.timing.gate_lead(len(wave.ready))
     _sleep_until(app, at - app.timing.connect_lead)
     now = app.clock.now()
@@ -214,8 +124,20 @@ def _launch(
     by_id = {a.delivery.id: a for a in wave.ready}
     armed = {i: Ready(a.delivery.content_sha256, stored(a.prepared)) for i, a in by_id.items()}
     armed |= {d.id: Ready(d.content_sha256) for d in wave.unapproved}
+    fence = Fence()
+    if not fence.counts_suspend:
+        sys.stderr.write(
+            "this system's timers stand still while it is suspended: keep it awake at launches\n"
+        )
     for _ in range(LOOKS):
         _sleep_until(app, at - lead)
+
+        def gating(at: datetime = at) -> None:
+            """From the moment at which the gate decides, time runs for the last byte."""
+            if not mishap.unfenced:
+                fence.set(at.timestamp(), app.clock.seconds)
+            mishap.reached("gating")
+
         passed = gate(
             app.db,
             app.clock,
@@ -225,12 +147,16 @@ def _launch(
             at=at,
             reply_within=app.timing.reply_within,
             ground=wave.ground,
+            deciding=gating,
         )
+        mishap.reached("gate")
         for stop in passed.stops:
             sys.stderr.write(f"nothing was sent: {stop.sentence}\n")
         if not passed.attempts:
+            fence.lift()
             return TryLater.exit_code if passed.stops else 0
-        fired = _fire(app, volley, passed, at, after_each)
+        fired = _fire(app, volley, passed, at, mishap)
+        fence.lift()
         if not fired.held:
             collect(app.db, app.clock, reach, volley, by_id, passed, fired, app.timing.reply_within)
             return 0
@@ -242,9 +168,7 @@ def _launch(
     return 0
 
 
-def _fire(
-    app: App, volley: Volley, passed: Passed, at: datetime, after_each: Callable[[int], None] | None
-) -> Fired:
+def _fire(app: App, volley: Volley, passed: Passed, at: datetime, mishap: Mishap) -> Fired:
     with app.db.engine.connect() as looking:
 
         def nothing_stopped() -> bool:
@@ -261,13 +185,20 @@ def _fire(
         looking.exec_driver_sql(patience)
         looking.commit()
         nothing_stopped()
+
+        def last_look() -> bool:
+            mishap.reached("look")
+            clear = nothing_stopped()
+            mishap.reached("looked")
+            return clear
+
         try:
             return volley.fire(
                 list(passed.attempts),
                 at.timestamp(),
                 now=app.clock.seconds,
-                last_look=nothing_stopped,
-                after_each=after_each,
+                last_look=last_look,
+                after_each=mishap.begun if mishap.watches else None,
             )
         finally:
             looking.invalidate()
@@ -295,17 +226,6 @@ def look_for_all(app: App, organisation: str, ground: Ground) -> int:
     finally:
         reach.close()
     return 0
-
-
-def crasher(after: int) -> Callable[[int], None]:
-    """Rehearsing a power failure: kill the daemon and this process once `after` requests were begun."""
-
-    def crash(begun: int) -> None:
-        if begun >= after:
-            os.kill(os.getppid(), signal.SIGKILL)
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    return crash
 
 
 def _sleep_until(app: App, at: datetime) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -95,16 +95,19 @@ def gate(
     at: datetime,
     reply_within: timedelta,
     ground: Ground = Ground(),  # noqa: B008 - because a Ground is a frozen value
+    deciding: Callable[[], None] = lambda: None,
 ) -> Passed:
     """Let through what may go at `at`, and write its intents, in one transaction.
 
-    `ground` is what the wave as a whole stands on: where that has given way nothing of it goes.
+    `ground` is what the wave as a whole stands on: where that has given way nothing of it goes. `deciding` is
+    called once the write lock is had, before anything is looked at: waiting for the lock does not count.
 
     A delivery whose stored content is not what its request bytes were built from is shut out. What lacks
     approval at its time is missed: a late approval never publishes by itself.
     """
     contents = {r.content_sha256: r.content for r in armed.values() if r.content}
     with db.write() as conn:
+        deciding()
         fresh = outbox.find(conn, ids=list(armed), contents=contents)
         known = facts(conn, clock, fresh, approvers)
         stops = ground.stops(conn)

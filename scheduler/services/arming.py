@@ -1,0 +1,150 @@
+"""Arming a wave: each platform for itself, again and again, until the connections have to be opened."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from scheduler.domain.delivery import Delivery, State
+from scheduler.domain.gates import gates
+from scheduler.domain.retry import next_try
+from scheduler.errors import PublishError, Rejected, RetryLater
+from scheduler.services.arm import Armed, arm
+from scheduler.services.clock import Clock
+from scheduler.services.events import whole_second
+from scheduler.services.gate import facts, not_ready
+from scheduler.services.ground import Ground
+from scheduler.services.reach import Reach
+from scheduler.services.settle import hold_refused_accounts
+from scheduler.services.timing import Timing
+from scheduler.store import outbox
+from scheduler.store.database import Database
+
+LATE_ARMING = timedelta(seconds=10)  # what a wave that is late already may still spend on arming
+PLATFORMS = 32  # at most so many are armed side by side
+Round = tuple[list[Armed], list[tuple[Delivery, PublishError]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Which deliveries are meant: those of these instants; `overdue`: as soon as they are ready.
+
+    `ground` is what their gate asks first.
+    """
+
+    instants: tuple[datetime, ...]
+    overdue: bool = False
+    organisation: str = ""
+    ground: Ground = field(default_factory=Ground)
+
+
+def arm_wave(
+    db: Database,
+    clock: Clock,
+    timing: Timing,
+    reach: Reach,
+    approvers: Mapping[str, Collection[str]],
+    due: Due,
+) -> tuple[list[Armed], list[Delivery]]:
+    """Arm what is due and approved; returns it, and what lacks approval (nothing of that is uploaded).
+
+    What is not ready is tried again with growing pauses (or when the platform said), never what was refused:
+    a slow, refusing or hanging platform costs its own deliveries, not the wave's punctuality.
+    """
+    at = max(due.instants)
+    stop = at - timing.connect_lead - timedelta(seconds=1)
+    soon = clock.now() + timedelta(seconds=2)
+    end = stop if stop > soon and not due.overdue else clock.now() + LATE_ARMING
+    armed: dict[str, Armed] = {}
+    refused: dict[str, tuple[Delivery, PublishError]] = {}
+    tries: dict[str, tuple[int, datetime]] = {}
+    rounds: dict[str, Future[Round]] = {}
+
+    def take(done: Collection[Future[Round]]) -> None:
+        for platform in [p for p, r in rounds.items() if r in done]:
+            ready, failed = rounds.pop(platform).result()
+            armed.update((a.delivery.id, a) for a in ready)
+            for one, error in failed:
+                n = tries.get(one.id, (0, end))[0] + 1
+                tries[one.id] = (n, _again(clock, error, n))
+                refused[one.id] = (one, error)
+
+    with ThreadPoolExecutor(PLATFORMS, thread_name_prefix="arm") as pool:
+        while True:
+            now = clock.now()
+            left, unapproved = _to_arm(db, clock, approvers, due, armed)
+            for platform in {d.platform for d in left} - rounds.keys():
+                todo = [d for d in left if d.platform == platform and tries.get(d.id, (0, now))[1] <= now]
+                if todo:
+                    rounds[platform] = pool.submit(arm, db, reach, todo, end.timestamp())
+            last = due.overdue or now + timedelta(seconds=1) >= stop
+            # The last ones are waited for: their calls end by `end`, whatever the publisher does.
+            take(wait(rounds.values(), None if last else 1.0).done)
+            if last:
+                break
+            time.sleep(1.0 if not rounds else 0.0)
+    _record(db, clock, timing, at, [r for i, r in refused.items() if i not in armed])
+    return list(armed.values()), unapproved
+
+
+def _again(clock: Clock, error: PublishError, n: int) -> datetime:
+    now = clock.now()
+    if isinstance(error, Rejected):
+        return now + timedelta(days=1)
+    asked = error.at + clock.offset if isinstance(error, RetryLater) and error.at else None
+    return next_try(now, asked, n, 0.0)
+
+
+def _to_arm(
+    db: Database,
+    clock: Clock,
+    approvers: Mapping[str, Collection[str]],
+    due: Due,
+    done: Collection[str],
+) -> tuple[list[Delivery], list[Delivery]]:
+    """What of the wave is not armed yet and may be: approved, not held, the part before it out."""
+    with db.read() as conn:
+        wave = outbox.find(
+            conn,
+            states=[State.SCHEDULED],
+            organisation=due.organisation,
+            fire_at=due.instants,
+        )
+        left = [d for d in wave if d.id not in done]
+        known = facts(conn, clock, left, approvers)
+    shut = {d.id: {g.code for g in gates(d, known)} for d in left}
+    todo = [
+        d
+        for d in left
+        if not shut[d.id] & {"unapproved", "hold", "after", "in_doubt", "attempts", "too_late"}
+    ]
+    return todo, [d for d in left if "unapproved" in shut[d.id]]
+
+
+def _record(
+    db: Database,
+    clock: Clock,
+    timing: Timing,
+    at: datetime,
+    refused: Sequence[tuple[Delivery, PublishError]],
+) -> None:
+    """They stay scheduled, with the reason for people, and are armed again while their window is open.
+
+    A crash before the commit forgets the reasons only: nothing of them was public, and they are armed again.
+    """
+    if not refused:
+        return
+    now = clock.now()
+    with db.write() as conn:
+        fresh = {d.id: d for d in outbox.find(conn, ids=[d.id for d, _ in refused], states=[State.SCHEDULED])}
+        for one, error in refused:
+            if one.id in fresh:
+                reason = f"not ready: {error.code}" + (f": {error.detail}" if error.detail else "")
+                again = max(now, at) + timing.soon
+                if isinstance(error, RetryLater) and error.at:
+                    again = max(again, error.at + clock.offset)
+                not_ready(conn, now, fresh[one.id], error, whole_second(again), reason)
+        hold_refused_accounts(conn, now, [(fresh[d.id], e) for d, e in refused if d.id in fresh])
