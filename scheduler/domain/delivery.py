@@ -28,18 +28,22 @@ class State(StrEnum):
 
 S = State
 MAY_BECOME: Mapping[State, frozenset[State]] = {
-    S.SCHEDULED: frozenset({S.PUBLISHING, S.MISSED, S.CANCELLED, S.ASKING}),
+    # Published: the receipt of an earlier try came late; it is never sent again.
+    S.SCHEDULED: frozenset({S.PUBLISHING, S.MISSED, S.CANCELLED, S.ASKING, S.PUBLISHED}),
     # Asking: this try was refused, but an earlier one may still land.
     S.PUBLISHING: frozenset({S.PUBLISHED, S.SCHEDULED, S.FAILED, S.UNCONFIRMED, S.ASKING}),
-    S.UNCONFIRMED: frozenset({S.PUBLISHED, S.SCHEDULED, S.ASKING}),
-    S.ASKING: frozenset({S.PUBLISHED, S.SCHEDULED, S.FAILED, S.RETRACTING}),
+    # Failed: its own sender, given up too early, says that the platform refused it.
+    S.UNCONFIRMED: frozenset({S.PUBLISHED, S.SCHEDULED, S.FAILED, S.ASKING}),
+    # Retracted: a person took it off the platform and looked.
+    S.ASKING: frozenset({S.PUBLISHED, S.SCHEDULED, S.FAILED, S.RETRACTING, S.RETRACTED}),
     S.PUBLISHED: frozenset({S.VERIFIED, S.ASKING, S.RETRACTING}),
     S.VERIFIED: frozenset({S.RETRACTING, S.ASKING}),
     S.RETRACTING: frozenset({S.RETRACTED, S.ASKING}),
-    S.FAILED: frozenset({S.SCHEDULED, S.CANCELLED}),
-    S.MISSED: frozenset({S.SCHEDULED, S.CANCELLED}),
-    S.CANCELLED: frozenset(),
-    S.RETRACTED: frozenset(),
+    S.FAILED: frozenset({S.SCHEDULED, S.CANCELLED, S.ASKING}),
+    S.MISSED: frozenset({S.SCHEDULED, S.CANCELLED, S.ASKING}),
+    # What ended stays ended, but for a platform that says it is out after all: then a person is asked.
+    S.CANCELLED: frozenset({S.ASKING}),
+    S.RETRACTED: frozenset({S.ASKING}),
 }
 
 ENDED = frozenset({S.CANCELLED, S.RETRACTED})
@@ -64,11 +68,13 @@ class AttemptState(StrEnum):
 A = AttemptState
 ATTEMPT_MAY_BECOME: Mapping[AttemptState, frozenset[AttemptState]] = {
     A.INTENT: frozenset({A.ACCEPTED, A.NOT_SENT, A.REJECTED, A.UNKNOWN}),
-    A.UNKNOWN: frozenset({A.ACCEPTED, A.PROVEN_ABSENT, A.RESEND_SAFE}),
+    # Not sent, rejected: the very sender that was given up as dead says so, having read the reply itself.
+    A.UNKNOWN: frozenset({A.ACCEPTED, A.NOT_SENT, A.REJECTED, A.PROVEN_ABSENT, A.RESEND_SAFE}),
     A.RESEND_SAFE: frozenset({A.ACCEPTED, A.PROVEN_ABSENT}),
     A.ACCEPTED: frozenset(),
     A.NOT_SENT: frozenset(),
     A.REJECTED: frozenset(),
+    # A verdict is never rewritten: proof against it is kept beside it, as late evidence.
     A.PROVEN_ABSENT: frozenset(),
 }
 
@@ -83,6 +89,8 @@ class Delivery:
     `fire_at` is when its wave goes (= `due` unless deferred); `after` is the delivery that must be out
     first (threads); `needs` are the organisations whose approver must say yes, with the role they
     say it in, for example `("owner:dorset", "partner:charity")`; `planner` moved it to its present time.
+    `corrects` is the delivery whose public words it replaces; with `retract_first` it waits until that one
+    is removed.
     """
 
     id: str
@@ -113,3 +121,5 @@ class Delivery:
     published_at: datetime | None = None
     reason: str = ""
     planner: str = ""
+    corrects: str = ""
+    retract_first: bool = False

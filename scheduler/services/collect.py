@@ -19,7 +19,7 @@ from scheduler.services.calls import Read
 from scheduler.services.clock import Clock
 from scheduler.services.gate import Passed
 from scheduler.services.reach import Reach
-from scheduler.services.settle import Outcome, never_answered, settle
+from scheduler.services.settle import Outcome, keep, never_answered, settle
 from scheduler.store.database import Database
 from scheduler.transport.volley import Fired, Volley
 
@@ -119,13 +119,14 @@ def _read(
 def _record(db: Database, clock: Clock, outcomes: Sequence[Outcome]) -> None:
     """Settle, again and again while the database is busy: a receipt in hand is not thrown away.
 
-    One that does not fit what is stored costs only itself: it stays open and is looked for.
+    One that does not fit what is stored costs only itself: it is kept as evidence, and looked for.
     """
     try:
         patiently(lambda: settle(db, clock, outcomes))
     except (RefusedTransition, IntegrityError) as odd:
         if len(outcomes) == 1:
-            sys.stderr.write(f"an outcome was not recorded ({odd}); the post is looked for\n")
+            sys.stderr.write(f"an outcome fits nothing that is stored ({odd}); it is kept and looked for\n")
+            patiently(lambda: keep(db, clock, outcomes[0]))
             return
         for one in outcomes:
             _record(db, clock, [one])

@@ -47,11 +47,14 @@ def move(
         ids = [d.id for d in wanted]
         plans = outbox.column(conn, ids, "plan")
         blackouts = outbox.column(conn, ids, "blackouts")
+        ended = outbox.column(conn, ids, "ended_by")
         attempts = outbox.attempts_of(conn, ids)
         said = desk.decisions(conn, ids)
         for one in outbox.find(conn, ids=ids):
             plan = _moved_plan(json.loads(bytes(plans[one.id])), to, one)
             why = _refusal(one, to, attempts.get(one.id, ()), json.loads(blackouts[one.id]))
+            if ended[one.id]:
+                why = "it was taken out for good; another of its name may wait"
             if why:
                 refused.append((one, why))
                 continue

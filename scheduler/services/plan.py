@@ -48,7 +48,8 @@ def plan(db: Database, campaign: str, rendered: Sequence[Rendered], now: datetim
     for one in stored:
         if one.state in ENDED and ended_by[one.id] == "withdrawn":
             continue
-        if one.name not in latest or latest[one.name].state in ENDED:
+        # What ended and became a question again stands behind what was queued in its place.
+        if one.name not in latest or latest[one.name].state in ENDED or ended_by[latest[one.name].id]:
             latest[one.name] = one
     found = []
     for new in rendered:

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
+
+from sqlalchemy import Connection
 
 from scheduler.domain.content import instant, parse_instant
 from scheduler.domain.delivery import OPEN_ATTEMPT, AttemptState, Delivery, State
 from scheduler.domain.publisher import Capability, Receipt
 from scheduler.domain.retry import Look, Verdict, hopeless, verdict
 from scheduler.errors import CannotTell, PublishError
+from scheduler.services import late
 from scheduler.services.arm import account_of, unstored
 from scheduler.services.calls import Find
 from scheduler.services.clock import Clock
 from scheduler.services.events import DAEMON, about, whole_second
 from scheduler.services.reach import Reach
-from scheduler.services.settle import accepted, ask_about_differences, published, wake_next_parts
+from scheduler.services.receipts import accepted, ask_about_differences, published
+from scheduler.services.settle import wake_next_parts
 from scheduler.services.timing import Timing
+from scheduler.store import late as late_evidence
 from scheduler.store import outbox
 from scheduler.store.database import Database
 
@@ -158,10 +163,15 @@ def _conclude(
         changes: list[outbox.Change] = []
         out: list[str] = []
         taken = outbox.receipts(conn, [f.delivery.account for f in found])
+        proven = late_evidence.receipts(conn, list(current))
         rivals = outbox.find(conn, states=[State.PUBLISHING, State.UNCONFIRMED, State.ASKING])
         for look in found:
             one, d = look, look.delivery
-            if d.id not in current or not _still(attempts[d.id], one.attempt):
+            if d.id not in current:
+                if not _contested(d, reach, rivals):
+                    _too_late(conn, now, one, taken)
+                continue
+            if not _still(attempts[d.id], one.attempt):
                 continue  # another process was quicker; what it found out may differ from what we saw
             if isinstance(one.result, Receipt) and _contested(d, reach, rivals):
                 one = replace(
@@ -172,6 +182,10 @@ def _conclude(
                 one = replace(
                     one, result=CannotTell("anothers", "the post found belongs to another delivery")
                 )
+            if d.id in proven and not _same(reach, one, proven[d.id]):
+                changes.append(_ask_about(d, proven[d.id]))
+                said.append(Reconciled(d, "an earlier attempt is out: a person is asked about this one"))
+                continue
             if isinstance(one.result, Receipt):
                 outbox.settle_attempts(
                     conn,
@@ -206,6 +220,28 @@ def _still(attempts: Sequence[Any], seen: Any) -> bool:
     """Whether what was looked for is what is in doubt now, and nobody has counted a look meanwhile."""
     left = [a for a in attempts if AttemptState(a.state) in OPEN_ATTEMPT]
     return [(a.id, a.looks) for a in left] == [(seen.id, seen.looks)]
+
+
+def _too_late(conn: Connection, now: datetime, one: Found, taken: Mapping[tuple[str, str], str]) -> None:
+    """Something was concluded while we looked: what we found is late evidence, not nothing."""
+    if isinstance(one.result, Receipt) and taken.get(_post(one), one.delivery.id) == one.delivery.id:
+        (d,) = outbox.find(conn, ids=[one.delivery.id])
+        if d.remote_id != one.result.remote_id:
+            attempt = late_evidence.attempts(conn, [one.attempt.id])[one.attempt.id]
+            late.take(conn, now, d.id, attempt, one.result)
+
+
+def _same(reach: Reach, one: Found, proofs: Sequence[Receipt]) -> bool:
+    """Whether the look found the very post that is proven to be out, under a key that can have only one."""
+    by_record = reach.capability(one.delivery.platform) is Capability.RECORD
+    return by_record and isinstance(one.result, Receipt) and late.same_post(one.result, proofs[-1])
+
+
+def _ask_about(d: Delivery, proofs: Sequence[Receipt]) -> outbox.Change:
+    """A later attempt is in doubt while an earlier one is out: never sent again, whatever a look says."""
+    said = f"it is out: {proofs[-1].url}, and a later attempt may have made a second post"
+    event = about("publish.reconciled", DAEMON, d, facts={"verdict": str(Verdict.ASK), "try": d.attempts})
+    return d, State.ASKING, {"reason": f"{said}: look at the account, then launchday resolve {d.name}"}, event
 
 
 def _contested(d: Delivery, reach: Reach, rivals: Sequence[Delivery]) -> bool:

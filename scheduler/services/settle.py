@@ -5,10 +5,9 @@ A crash before it leaves `publishing`; reconcile finds out, with the same code a
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
@@ -16,15 +15,18 @@ from typing import Any
 from sqlalchemy import Connection
 
 from scheduler.domain.content import Content, instant
-from scheduler.domain.delivery import AttemptState, Delivery, State
+from scheduler.domain.delivery import OPEN_ATTEMPT, AttemptState, Delivery, State
 from scheduler.domain.publisher import Receipt
 from scheduler.domain.retry import backoff, next_try
 from scheduler.errors import NotSent, OutcomeUnknown, PublishError, Rejected, RetryLater, Unauthorised
 from scheduler.evidence.entry import Event, ulid
+from scheduler.services import late
 from scheduler.services.clock import Clock
 from scheduler.services.events import DAEMON, about, plain, whole_second
+from scheduler.services.receipts import accepted, ask_about_differences, published
 from scheduler.services.tell import tell
 from scheduler.store import desk, log, outbox
+from scheduler.store import late as late_evidence
 from scheduler.store.database import Database
 
 
@@ -47,6 +49,7 @@ def settle(
     """Record outcomes and what follows from them, in one transaction.
 
     `contents` are known by their hash: stored bytes with such a hash are not parsed again.
+    What comes after its attempt was concluded is late evidence: kept, and never followed blindly.
     A crash before the commit leaves these deliveries `publishing`: reconcile finds the posts by looking.
     """
     if not outcomes:
@@ -56,36 +59,79 @@ def settle(
     with db.write() as conn:
         ids = [o.delivery_id for o in outcomes]
         fresh = {d.id: d for d in outbox.find(conn, ids=ids, contents=contents)}
+        seen = late_evidence.attempts(conn, [o.attempt_id for o in outcomes])
+        proven = late_evidence.receipts(conn, ids)
         landing = outbox.with_attempt(conn, ids, {AttemptState.RESEND_SAFE})
         changes: list[outbox.Change] = []
         ended: list[tuple[str, AttemptState, AttemptState, Mapping[str, Any]]] = []
+        receipts: list[tuple[Delivery, Receipt]] = []
         for one in outcomes:
-            delivery = fresh[one.delivery_id]
-            state, attempt, fields, event = _what_follows(delivery, one, now, clock.offset)
-            if state is State.FAILED and delivery.id in landing:
+            delivery, attempt = fresh[one.delivery_id], seen.get(one.attempt_id)
+            was = AttemptState(attempt.state) if attempt else AttemptState.INTENT
+            if attempt and not _may_settle(delivery, was, one.result):
+                if late.take(conn, now, delivery.id, attempt, one.result) and isinstance(one.result, Receipt):
+                    receipts.append((delivery, one.result))
+                continue
+            if attempt and was is AttemptState.UNKNOWN:
+                late.keep(conn, now, delivery, attempt, one.result)
+            fields: Mapping[str, Any]
+            state, to, fields, event = _what_follows(delivery, one, now, clock.offset)
+            if delivery.id in proven:
+                state, fields = _beside_proof(delivery, proven[delivery.id], one.result, state, fields)
+            elif state is State.FAILED and delivery.id in landing:
                 # This try is certainly not out, but the one before it may be: "failed" could be untrue.
                 said = f"{fields['reason']} (refused, but an earlier attempt may still land)"
                 state, fields = State.ASKING, {"reason": f"{said}: launchday resolve {delivery.name}"}
             changes.append((delivery, state, fields, event))
-            code, detail = _code(one.result)
-            ended.append(
-                (
-                    one.attempt_id,
-                    AttemptState.INTENT,
-                    attempt,
-                    {"ended_at": ended_at, "sent_us": one.sent_us, "code": code, "detail": detail},
-                )
-            )
+            if isinstance(one.result, Receipt) and state is State.PUBLISHED:
+                receipts.append((delivery, one.result))
+            code, detail = late.said_by(one.result)
+            told = {"ended_at": ended_at, "sent_us": one.sent_us, "code": code, "detail": detail}
+            ended.append((one.attempt_id, was, to, told))
         outbox.settle_attempts(conn, ended)
         outbox.change(conn, now, changes)
         hold_refused_accounts(conn, now, [(fresh[o.delivery_id], o.result) for o in outcomes])
-        receipts = [(fresh[o.delivery_id], o.result) for o in outcomes if isinstance(o.result, Receipt)]
         odd = ask_about_differences(conn, now, receipts)
         wake_next_parts(conn, now, [d.id for d, _ in receipts if d.id not in odd])
 
 
-def _code(result: Receipt | PublishError) -> tuple[str, str]:
-    return ("", "") if isinstance(result, Receipt) else (plain(result.code[:80]), plain(result.detail[:500]))
+def keep(db: Database, clock: Clock, one: Outcome) -> None:
+    """Keep an outcome that fits nothing that is stored: its attempt stays open and is looked for."""
+    now = clock.now()
+    with db.write() as conn:
+        attempt = late_evidence.attempts(conn, [one.attempt_id])[one.attempt_id]
+        (delivery,) = outbox.find(conn, ids=[one.delivery_id])
+        late.keep(conn, now, delivery, attempt, one.result)
+
+
+def _may_settle(d: Delivery, was: AttemptState, result: Receipt | PublishError) -> bool:
+    """Whether the outcome is the one its delivery waits for; everything else is late evidence."""
+    if was not in OPEN_ATTEMPT:
+        return False
+    if d.state is State.PUBLISHING:
+        return True
+    # Its sender was given up as dead and speaks after all: what it was refused itself is certain.
+    return d.state is State.UNCONFIRMED and isinstance(result, Rejected | NotSent | RetryLater)
+
+
+def _beside_proof(
+    d: Delivery,
+    proofs: Sequence[Receipt],
+    result: Receipt | PublishError,
+    state: State,
+    fields: Mapping[str, Any],
+) -> tuple[State, Mapping[str, Any]]:
+    """The outcome of a later attempt, where an earlier one is known to be out: never sent again."""
+    if isinstance(result, Receipt) and all(late.same_post(result, proof) for proof in proofs):
+        return state, fields
+    if not isinstance(result, Receipt) and state is State.UNCONFIRMED:
+        return state, fields  # looked for; reconcile knows of the proof too
+    there = " and ".join(dict.fromkeys(p.url or p.remote_id for p in proofs))
+    if isinstance(result, Receipt):
+        there += f" and {result.url}"
+    said = f"an earlier attempt is out: {there}: look whether it is there twice, then launchday resolve"
+    kept = {name: value for name, value in fields.items() if name != "fire_at"}
+    return State.ASKING, {**kept, "reason": f"{said} {d.name}"}
 
 
 def _what_follows(
@@ -102,7 +148,7 @@ def _what_follows(
             published(result, now),
             accepted("publish.accepted", d, result, facts),
         )
-    code, detail = _code(result)
+    code, detail = late.said_by(result)
     if isinstance(result, RetryLater | NotSent):
         # A platform speaks in the world's time; a simulation's own clock may be elsewhere.
         asked = result.at + offset if isinstance(result, RetryLater) and result.at else None
@@ -129,41 +175,6 @@ def _what_follows(
         {"reason": f"{code}: {detail}".strip(": ")},
         about("publish.unknown", DAEMON, d, code=code, said=detail, facts=facts),
     )
-
-
-def published(receipt: Receipt, now: datetime) -> dict[str, Any]:
-    """The columns that a receipt fills."""
-    return {
-        "remote_id": plain(receipt.remote_id),
-        "url": plain(receipt.url),
-        "extra": json.dumps(dict(receipt.extra), sort_keys=True),
-        "published_at": instant(now),
-        "reason": "",
-    }
-
-
-def accepted(type: str, d: Delivery, receipt: Receipt, facts: Mapping[str, Any]) -> Event:
-    """A log entry that carries the platform's proof."""
-    proof = {"remote_id": plain(receipt.remote_id), "url": plain(receipt.url)}
-    return about(type, DAEMON, d, facts={**facts, "receipt": proof})
-
-
-def ask_about_differences(
-    conn: Connection, now: datetime, receipts: Sequence[tuple[Delivery, Receipt]]
-) -> set[str]:
-    """What is out, but not as approved (a picture was dropped, words were changed): a person is asked.
-
-    Returns the ids of those deliveries. The caller has recorded them as published in this transaction.
-    """
-    odd = [(d, r) for d, r in receipts if r.extra.get("differs")]
-    changes: list[outbox.Change] = []
-    for delivery, receipt in odd:
-        said = receipt.extra["differs"]
-        reason = f"it is out, but differs from what was approved: {said}"
-        event = about("publish.mismatch", DAEMON, delivery, code="differs", said=said)
-        changes.append((replace(delivery, state=State.PUBLISHED), State.ASKING, {"reason": reason}, event))
-    outbox.change(conn, now, changes)
-    return {d.id for d, _ in odd}
 
 
 def hold_refused_accounts(

@@ -6,15 +6,16 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, insert, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from scheduler.domain.content import instant
 from scheduler.domain.delivery import WANTS_A_PERSON, Delivery, State
 from scheduler.domain.notice import MOST, Urgency, without_words
 from scheduler.evidence.entry import Event, ulid
-from scheduler.store.tables import NoticeRow, table_of
+from scheduler.store.tables import DeliveryRow, NoticeRow, table_of
 
 _n = table_of(NoticeRow)
+_d = table_of(DeliveryRow)
 
 OPEN = ("waiting", "told")
 _SLICE = 5_000
@@ -112,3 +113,32 @@ def close(conn: Connection, *, deliveries: Sequence[str] = (), ids: Sequence[str
         for start in range(0, len(values), _SLICE):
             wanted = column.in_(values[start : start + _SLICE])
             conn.execute(update(_n).where(wanted, _n.c.state != "closed").values(state="closed", next_at=""))
+
+
+def next_due(conn: Connection) -> str:
+    """When a notice wants something next: told, tried again or escalated (an instant as text, "" = never)."""
+    query = select(func.min(_n.c.next_at)).where(_n.c.state.in_(OPEN), _n.c.next_at != "")
+    return conn.execute(query).scalar() or ""
+
+
+def find(conn: Connection, *, states: Sequence[str] = OPEN, ids: Sequence[str] = ()) -> list[Any]:
+    """Notices in these states (columns of NoticeRow, and `wave`: when its delivery was due), oldest first.
+
+    `ids` are notices, messages, or what they are about.
+    """
+    query = (
+        select(_n, func.coalesce(_d.c.due, "").label("wave"))
+        .outerjoin(_d, _d.c.id == _n.c.delivery_id)
+        .where(_n.c.state.in_(states))
+        .order_by(_n.c.at, _n.c.about, _n.c.id)
+    )
+    if ids:
+        query = query.where(_n.c.id.in_(ids) | _n.c.message.in_(ids) | _n.c.about.in_(ids))
+    return list(conn.execute(query))
+
+
+def put(conn: Connection, ids: Sequence[str], **fields: Any) -> None:
+    """Change columns of notices that are still open; what was acknowledged or closed meanwhile stays so."""
+    for start in range(0, len(ids), _SLICE):
+        wanted = _n.c.id.in_(ids[start : start + _SLICE]) & _n.c.state.in_(OPEN)
+        conn.execute(update(_n).where(wanted).values(**fields))

@@ -8,6 +8,9 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Column, Index, LargeBinary, Table, text
 from sqlmodel import Field, SQLModel
 
+# What ended keeps `ended_by` even where it becomes a question again: another of its name may live by then.
+_LIVE = text("state not in ('cancelled', 'retracted') and ended_by = ''")
+
 
 class Control(SQLModel, table=True):
     """One row that every writer locks first: it orders gate, hold, approval and the log's numbers."""
@@ -79,6 +82,8 @@ class DeliveryRow(SQLModel, table=True):
     ended_by: str = ""
     queued_at: str
     corrects: str = ""  # the delivery whose public words this one replaces
+    retract_first: int = 0  # 1: it waits until that one is removed
+    retract_asked_at: str = ""  # since when its removal is asked for
     # Reading back and removing: when the next look is, how many were made, when it was found equal.
     look_at: str = ""
     looks: int = 0
@@ -90,8 +95,8 @@ class DeliveryRow(SQLModel, table=True):
             "campaign",
             "name",
             unique=True,
-            sqlite_where=text("state not in ('cancelled', 'retracted')"),
-            postgresql_where=text("state not in ('cancelled', 'retracted')"),
+            sqlite_where=_LIVE,
+            postgresql_where=_LIVE,
         ),
         Index("deliveries_by_time", "state", "fire_at"),
         Index("deliveries_by_part_before", "after"),

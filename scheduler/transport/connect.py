@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 import socket
 import ssl
 import threading
@@ -86,6 +87,22 @@ class Dialer:
             conn.close()
             raise _not_sent(error, origin, bool(self._proxies)) from None
         return sock
+
+    def must_be_public(self, sock: socket.socket, origin: Origin) -> None:
+        """Raise NotSent where the connection leads to this machine or its network.
+
+        The connection's own end is asked, not the name, which may mean something else each time it is looked
+        up. Through a proxy only the proxy knows; there a name that is itself such an address is refused.
+        """
+        address = origin.host if self._proxies and origin.scheme == "https" else sock.getpeername()[0]
+        try:
+            found = ipaddress.ip_address(address.partition("%")[0])
+        except ValueError:
+            return
+        if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped:
+            found = found.ipv4_mapped
+        if not found.is_global or found.is_multicast:
+            raise NotSent("private_address", f"{origin} is an address of this machine or its network")
 
     def close(self) -> None:
         """Forget the pools."""

@@ -41,13 +41,16 @@ class Transport:
         self.now = now
         self.stopped = threading.Event()
 
-    def http(self, base_url: str, token: str = "", *, deadline: float | None = None) -> Http:
+    def http(
+        self, base_url: str, token: str = "", *, deadline: float | None = None, public_only: bool = False
+    ) -> Http:
         """The transport of one account, pinned to the scheme, host and port of `base_url`.
 
         `deadline`: unix seconds in `now`'s clock, after which nothing is sent and waiting ends with
-        NotReady (None = only the timeouts hold). Raises NotSent for an address we refuse.
+        NotReady (None = only the timeouts hold). `public_only`: nothing is sent to an address of this
+        machine or its network, whatever name led there. Raises NotSent for an address we refuse.
         """
-        return _Pinned(self, Origin.of(base_url), token, deadline)
+        return _Pinned(self, Origin.of(base_url), token, deadline, public_only)
 
     def close(self) -> None:
         """End all waiting (NotReady) and forget the pools; harmless a second time."""
@@ -58,9 +61,12 @@ class Transport:
 class _Pinned:
     """`Http` for one account. Never shows its token, not even in its repr."""
 
-    __slots__ = ("_deadline", "_origin", "_token", "_transport")
+    __slots__ = ("_deadline", "_origin", "_public_only", "_token", "_transport")
 
-    def __init__(self, transport: Transport, origin: Origin, token: str, deadline: float | None) -> None:
+    def __init__(
+        self, transport: Transport, origin: Origin, token: str, deadline: float | None, public_only: bool
+    ) -> None:
+        self._public_only = public_only
         self._transport = transport
         self._origin = origin
         self._token = token
@@ -88,6 +94,8 @@ class _Pinned:
         # The token is scrubbed from a foreign host's reply too: it might know it from elsewhere.
         exchange = Exchange(sock, data, request.method, where=str(origin), token=self._token)
         try:
+            if self._public_only:
+                self._transport.dialer.must_be_public(sock, origin)
             return _converse(exchange, end)
         finally:
             exchange.close()

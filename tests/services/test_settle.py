@@ -8,7 +8,7 @@ import pytest
 
 from scheduler.domain.content import instant
 from scheduler.domain.delivery import State
-from scheduler.errors import OutcomeUnknown, RefusedTransition, Rejected
+from scheduler.errors import OutcomeUnknown, Rejected
 from scheduler.services.settle import Outcome, settle
 from scheduler.store import desk
 
@@ -107,14 +107,14 @@ def test_a_refusal_is_no_failure_while_an_earlier_attempt_may_still_land(ready: 
     assert len(ready.world.posts) == 1
 
 
-def test_an_outcome_is_recorded_once(ready: House) -> None:
+def test_an_outcome_is_recorded_once_and_a_second_word_is_kept_beside_it(ready: House) -> None:
     passed = ready.gate(ready.arm())
     ready.fire(passed)
     ((delivery, attempt),) = passed.attempts.items()
-    entries = len(ready.entries())
-    with pytest.raises(RefusedTransition):
-        settle(ready.db, ready.clock, [Outcome(delivery, attempt, Rejected("late", "word"))])
-    assert (ready.get().state, len(ready.entries())) == (State.PUBLISHED, entries)
+    before, entries = ready.get(), len(ready.entries())
+    settle(ready.db, ready.clock, [Outcome(delivery, attempt, Rejected("late", "word"))])
+    assert (ready.get(), ready.attempts()) == (before, ["accepted"])
+    assert [e.body["type"] for e in ready.entries()[entries:]] == ["publish.late_evidence"]
 
 
 @pytest.mark.parametrize("said", ["nul \0 nul", "half \ud800 character", "x" * 100_000])

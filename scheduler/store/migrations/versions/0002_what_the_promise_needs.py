@@ -24,6 +24,18 @@ def upgrade() -> None:
     op.add_column("control", _text("safe_reason"))
     for column in (_text("corrects"), _text("look_at"), _number("looks"), _text("verified_at")):
         op.add_column("deliveries", column)
+    op.add_column("deliveries", _number("retract_first"))
+    op.add_column("deliveries", _text("retract_asked_at"))
+    op.drop_index("one_live_delivery_per_name", "deliveries")
+    live = sa.text("state not in ('cancelled', 'retracted') and ended_by = ''")
+    op.create_index(
+        "one_live_delivery_per_name",
+        "deliveries",
+        ["campaign", "name"],
+        unique=True,
+        sqlite_where=live,
+        postgresql_where=live,
+    )
     op.add_column("attempts", _number("lease"))
     op.create_table(
         "leases",

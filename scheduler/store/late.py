@@ -1,0 +1,48 @@
+"""Late evidence: what was learned of an attempt after its outcome was concluded; rows are only ever added."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from scheduler.domain.publisher import Receipt
+from scheduler.store.tables import AttemptRow, LateEvidenceRow, table_of
+
+_e = table_of(LateEvidenceRow)
+_a = table_of(AttemptRow)
+_SLICE = 5_000
+
+
+def attempts(conn: Connection, ids: Sequence[str]) -> dict[str, Any]:
+    """Attempts by their own id (rows with the columns of AttemptRow)."""
+    found: dict[str, Any] = {}
+    for start in range(0, len(ids), _SLICE):
+        for row in conn.execute(select(_a).where(_a.c.id.in_(ids[start : start + _SLICE]))):
+            found[row.id] = row
+    return found
+
+
+def add(conn: Connection, row: Mapping[str, Any]) -> None:
+    """Keep one piece; the caller appends its log entry and does what follows in the same transaction."""
+    conn.execute(insert(_e), [dict(row)])
+
+
+def receipts(conn: Connection, ids: Sequence[str]) -> dict[str, list[Receipt]]:
+    """The platforms' late proofs by delivery id, oldest first: posts that are out whatever the state says."""
+    found: dict[str, list[Receipt]] = {}
+    for start in range(0, len(ids), _SLICE):
+        query = (
+            select(_e)
+            .where(_e.c.delivery_id.in_(ids[start : start + _SLICE]), _e.c.kind == "accepted")
+            .order_by(_e.c.at, _e.c.id)
+        )
+        for row in conn.execute(query):
+            found.setdefault(row.delivery_id, []).append(Receipt(row.remote_id, row.url))
+    return found
+
+
+def of(conn: Connection, delivery: str) -> list[Any]:
+    """Every piece about one delivery, oldest first (rows with the columns of LateEvidenceRow)."""
+    return list(conn.execute(select(_e).where(_e.c.delivery_id == delivery).order_by(_e.c.at, _e.c.id)))
