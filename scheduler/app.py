@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -20,11 +20,11 @@ from scheduler.files.accounts import read_accounts
 from scheduler.files.source import Findings, read_source
 from scheduler.publishers import registry
 from scheduler.publishers.simulated import process as platforms
-from scheduler.services import secret
+from scheduler.services import safe, secret
 from scheduler.services.clock import Clock
 from scheduler.services.reach import Reach
 from scheduler.services.timing import LIVE, SIMULATION, Timing
-from scheduler.store import lock
+from scheduler.store import lock, mark
 from scheduler.store.database import Database, open_database
 from scheduler.transport.http import Transport
 
@@ -84,8 +84,15 @@ class App:
             return lambda account: secret.read(account.secret, root=self.root, environ=self.environ)
         return lambda account: f"sim:{account.id}"
 
+    def keep_mark(self) -> None:
+        """Let the high-water mark follow the log (nothing where the database is behind it)."""
+        with self.db.read() as conn:
+            mark.advance(conn, mark.path_in(self.folder))
+
     def close(self) -> None:
-        """Give the database back."""
+        """Give the database back. A mark that could not follow lags, which is safe: the next one follows."""
+        with suppress(Exception):
+            self.keep_mark()
         self.db.close()
 
 
@@ -127,6 +134,7 @@ def open_app(
         db = open_database(url, chosen, clock.wall())
     clock.follow(db)
     timing = LIVE if chosen == "live" else SIMULATION
+    safe.check(db, clock, folder, timing.reply_within)
     return App(root, chosen, folder, directory, db, clock, timing, environ)
 
 

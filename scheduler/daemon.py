@@ -38,7 +38,7 @@ from scheduler.store import lock, outbox
 
 TICK = 1  # seconds
 # Gates that no sender opens: people, time or the part before do.
-NOTHING_TO_DO = frozenset({"hold", "blackout", "after", "in_doubt", "attempts", "too_late"})
+NOTHING_TO_DO = frozenset({"hold", "blackout", "after", "in_doubt", "attempts", "too_late", "safe_mode"})
 AGAIN = 3.0  # seconds before a wave that a sender left undone is tried again
 
 
@@ -62,10 +62,10 @@ class Daemon:
 
         Raises TryLater where another daemon has this database.
         """
-        folder = self.app.folder
+        app, folder = self.app, self.app.folder
         with (
             lock.Lock(folder / "daemon.lock", "a daemon runs on this database"),
-            Standing(self.app.db, self.app.clock, self.organisation) as self._standing,
+            Standing(app.db, app.clock, folder, app.timing.reply_within, self.organisation) as self._standing,
         ):
             pid_files = self._announce()
             waker = self._waker()

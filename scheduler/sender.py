@@ -18,7 +18,7 @@ from pathlib import Path
 from scheduler.app import App, open_app
 from scheduler.domain.content import parse_instant
 from scheduler.domain.delivery import Delivery, State
-from scheduler.errors import LaunchdayError, NotSent, TryLater
+from scheduler.errors import LaunchdayError, NotSent, StoreError, TryLater
 from scheduler.evidence.entry import ulid
 from scheduler.services import reconcile
 from scheduler.services.arm import Armed, stored
@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with lock.Lock(app.folder / "senders" / f"{number}.lock", "this sender runs"):
             if asked.job == "reconcile":
                 return look_for_all(app, asked.org, Ground(asked.lease))
-            due = Due(tuple(asked.at), asked.overdue, asked.org, Ground(asked.lease))
+            due = Due(tuple(asked.at), asked.overdue, asked.org, Ground(asked.lease, app.folder))
             mishap = Mishap(asked.crash_after, asked.stop_at, asked.unfenced)
             return send(app, number, due, mishap if app.mode != "live" else Mishap())
     except LaunchdayError as error:
@@ -155,6 +155,12 @@ def _launch(app: App, reach: Reach, volley: Volley, wave: Wave, mishap: Mishap) 
         if not passed.attempts:
             fence.lift()
             return TryLater.exit_code if passed.stops else 0
+        try:
+            wave.ground.secure(app.db)
+        except StoreError as error:
+            fence.lift()
+            patiently(partial(stand_down, app.db, app.clock, passed.attempts, NotSent("mark", error.message)))
+            raise
         fired = _fire(app, volley, passed, at, mishap)
         fence.lift()
         if not fired.held:

@@ -107,6 +107,8 @@ def scoping(command: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:
         named = {"campaign": campaign, "org": org, "platform": platform, "account": account, "post": post}
         given = [f"{kind}:{name}" for kind, name in named.items() if name]
+        if more.pop("safe_mode", False):
+            given.append("safe_mode:")
         if everything + len(given) != 1:
             words = ", ".join(["--all", *(f"--{kind}" for kind in named)])
             raise UsageError(

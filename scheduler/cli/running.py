@@ -51,6 +51,7 @@ def run(
         if crash_after and mode == "live":
             raise UsageError("--crash-after rehearses a power failure", help="leave it out")
         session.banner(app, quiet=quiet)
+        _say_safe_mode(app)
         # Whoever waits for a launch that was asked for waits for it; cron takes what is nearly due.
         until = app.clock.now() + app.timing.arm_lead
         if running := lock.holder(app.folder / "daemon.lock"):
@@ -119,6 +120,17 @@ def _move_clock(app: App, text: str, campaign: str) -> datetime:
         raise UsageError("--launch-in needs one campaign", help=f"say --campaign; there is: {names}")
     launch_in(app.db, app.clock, launches[0].launch, delay)
     return launches[0].launch
+
+
+def _say_safe_mode(app: App) -> None:
+    from scheduler.services.safe import TO_END
+    from scheduler.store import desk
+
+    with app.db.read() as conn:
+        stop = desk.safe_mode(conn)
+    if stop:
+        show.say(f"SAFE MODE   nothing is sent: {stop.reason}")
+        show.say(f"            What was due is looked for. A person ends it: {TO_END}")
 
 
 def _say_waves(app: App, quiet: bool) -> None:
@@ -199,6 +211,7 @@ def status(ctx: click.Context, campaign: str, as_json: bool) -> int:
                 daemon={"running": alive, "said": said},
                 holds=[{"scope": h.scope, "by": h.person, "reason": h.reason} for h in found.holds],
                 mode=app.mode,
+                safe_mode=found.safe_mode.reason if found.safe_mode else "",
                 next=found.next_step(daemon_alive=alive),
             )
             return code

@@ -13,7 +13,10 @@ from scheduler.cli.show import as_option, json_option, yes_option
 from scheduler.errors import UsageError
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from scheduler.app import App
+    from scheduler.evidence.entry import Actor
 
 
 @click.command()
@@ -69,6 +72,9 @@ def _flag(scope: str) -> str:
 
 @click.command()
 @scoping
+@click.option(
+    "--safe-mode", is_flag=True, help="End safe mode, once all that was due before it was looked for."
+)
 @click.option("--resume", is_flag=True, help="Send what was due meanwhile, where its window is still open.")
 @click.option("--note", default="", help="Why, for the log.")
 @as_option
@@ -84,16 +90,23 @@ def release(
     yes: bool,
     as_json: bool,
 ) -> int:
-    """End a hold. What was due meanwhile is missed, unless --resume and its window is open."""
+    """End a hold. What was due meanwhile is missed, unless --resume and its window is open.
+
+    Safe mode begins where the database is older than what was done with it (a restored backup, a file that
+    was put back). End it when you know which holds, rejections and cancellations of the lost span have to
+    be given again; until then nothing is sent. It does not end while a delivery is still being looked for.
+    """
     from scheduler.services.hold import may_hold
     from scheduler.services.hold import release as end
 
     with session.opened(ctx, forgiving=True) as app:
         who = session.who(app, actor, must_be_known=True)
         may_hold(app.directory, who)
-        if not show.confirm(f"Release {scope}?", yes=yes):
+        if not show.confirm(f"Release {scope.strip(':')}?", yes=yes):
             return 0
         soon = app.timing.soon + app.timing.arm_lead
+        if scope == "safe_mode:":
+            return _end_safe_mode(app, who, note, resume=resume, soon=soon, as_json=as_json)
         done = [
             end(app.db, app.clock, who, one, note, resume=resume, soon=soon) for one in scopes(app, scope)
         ]
@@ -109,6 +122,24 @@ def release(
         show.say(f"Released {scope}. {len(missed)} were due meanwhile and are missed; {len(resumed)} go now.")
         if missed:
             show.say("Next: launchday move WAVE --to LATER, then approve again")
+    return 0
+
+
+def _end_safe_mode(app: App, who: Actor, note: str, *, resume: bool, soon: timedelta, as_json: bool) -> int:
+    from scheduler.services import safe
+
+    if not note.strip():
+        raise UsageError(
+            "ending safe mode needs its reason, for the log", help='give --note "…": what you made sure of'
+        )
+    done = safe.end(
+        app.db, app.clock, who, note, resume=resume, soon=soon, reply_within=app.timing.reply_within
+    )
+    missed, resumed = [d.name for d in done.missed], [d.name for d in done.resumed]
+    if as_json:
+        show.document("release", items=[{"scope": "safe_mode"}], missed=missed, resumed=resumed)
+    show.say(f"Safe mode is over. {len(missed)} were due meanwhile and are missed; {len(resumed)} go now.")
+    show.say("Next: launchday plan, then launchday status")
     return 0
 
 

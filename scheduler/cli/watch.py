@@ -59,12 +59,19 @@ def _until_key(app: App, campaign: str) -> str:
     with keys() as pressed, Live(console=show.console(), refresh_per_second=8) as live:
         while True:
             app.clock.follow(app.db)
-            note = f"{HINT}   {daemon_said(app)[0]}"
+            note = f"{HINT}   {daemon_said(app)[0]}{_safe_mode(app)}"
             if found := board(app.db, app.clock, campaign):
                 live.update(draw(found, app.directory, app.clock.now(), mode=app.mode, note=note))
             key = pressed(0.25)
             if key in ("h", "q"):
                 return key
+
+
+def _safe_mode(app: App) -> str:
+    from scheduler.store import desk
+
+    with app.db.read() as conn:
+        return "   SAFE MODE: nothing is sent" if desk.safe_mode(conn) else ""
 
 
 def _hold(app: App, actor: str) -> None:

@@ -28,8 +28,9 @@ class State(StrEnum):
 
 S = State
 MAY_BECOME: Mapping[State, frozenset[State]] = {
-    # Published: the receipt of an earlier try came late; it is never sent again.
-    S.SCHEDULED: frozenset({S.PUBLISHING, S.MISSED, S.CANCELLED, S.ASKING, S.PUBLISHED}),
+    # Published: the receipt of an earlier try came late; it is never sent again. Unconfirmed: the database is
+    # older than what may have been sent (safe mode).
+    S.SCHEDULED: frozenset({S.PUBLISHING, S.UNCONFIRMED, S.MISSED, S.CANCELLED, S.ASKING, S.PUBLISHED}),
     # Asking: this try was refused, but an earlier one may still land.
     S.PUBLISHING: frozenset({S.PUBLISHED, S.SCHEDULED, S.FAILED, S.UNCONFIRMED, S.ASKING}),
     # Failed: its own sender, given up too early, says that the platform refused it.

@@ -67,6 +67,23 @@ def arm(
     return ready, [(d, refused[d.id]) for d in deliveries if d.id in refused]
 
 
+def prepare_to_find(
+    db: Database, reach: Reach, deliveries: Sequence[Delivery], deadline: float
+) -> dict[str, Prepared | PublishError]:
+    """What `find` needs of deliveries whose preparing was lost with the database (safe mode); stores it.
+
+    Nothing of it is public. A part of a thread is prepared without the part before it: it is looked for, not
+    sent. A crash before it is stored leaves uploaded pictures that nothing refers to.
+    """
+    # No parents are needed to find a part.
+    ready, refused = arm(db, reach, [replace(d, after="") for d in deliveries], deadline)
+    made: dict[str, Prepared | PublishError] = {d.id: error for d, error in refused}
+    made |= {one.delivery.id: one.prepared for one in ready}
+    with db.write() as conn:
+        outbox.note_each(conn, "prepared", {a.delivery.id: stored(a.prepared) for a in ready})
+    return made
+
+
 def _outgoing(db: Database, delivery: Delivery, parents: Mapping[str, tuple[Receipt, Receipt]]) -> Outgoing:
     parent, root = parents.get(delivery.id, (None, None))
     if delivery.after and parent is None:

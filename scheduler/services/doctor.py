@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from scheduler.domain.account import Account
 from scheduler.errors import LaunchdayError
-from scheduler.store import log
+from scheduler.store import desk, log
 from scheduler.store.database import Database, wal_is_safe
 
 RESERVE = 200 * 1024 * 1024  # bytes; a launch writes a few MB, a full disk stops intents from being stored
@@ -45,6 +45,7 @@ def examine(
     yield _disk(folder)
     yield _database(db)
     yield _log(db)
+    yield _safe_mode(db)
     yield from _secrets(accounts, secret, live=live)
     said, alive = daemon
     if alive or not needed:
@@ -105,6 +106,14 @@ def _log(db: Database) -> Finding:
     except LaunchdayError as error:
         return Finding("bad", "posting log", error.message, error.help, 8)
     return Finding("ok", "posting log", f"{entries} entries, whole")
+
+
+def _safe_mode(db: Database) -> Finding:
+    with db.read() as conn:
+        stop = desk.safe_mode(conn)
+    if stop is None:
+        return Finding("ok", "safe mode", "off")
+    return Finding("bad", "safe mode", f"nothing is sent: {stop.reason}", "launchday release --safe-mode")
 
 
 def _secrets(

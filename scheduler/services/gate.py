@@ -64,7 +64,12 @@ def facts(
         approvers=approvers,
         states={d.id: d.state for d in parents},
         open_attempts=outbox.with_attempt(conn, ids, OPEN_ATTEMPT),
+        stops=_stops(desk.safe_mode(conn)),
     )
+
+
+def _stops(safe_mode: desk.SafeMode | None) -> tuple[Gate, ...]:
+    return (Gate("safe_mode", f"safe mode: {safe_mode.reason}"),) if safe_mode else ()
 
 
 @lru_cache(maxsize=64)

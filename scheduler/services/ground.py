@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy import Connection
 
 from scheduler.domain.gates import Gate
+from scheduler.errors import StoreError
 from scheduler.services.lease import LOST
 from scheduler.store import lease as leases
+from scheduler.store import mark
+from scheduler.store.database import Database
 from scheduler.store.lease import Lease
 
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """`lease`: under which the sender was started (None: started by hand, under nobody's)."""
+    """`lease`: under which the sender was started (None: started by hand, under nobody's).
+
+    `folder`: the state folder, which has the high-water mark (None: a test that has none).
+    """
 
     lease: Lease | None = None
+    folder: Path | None = None
 
     @property
     def epoch(self) -> int:
@@ -28,4 +36,30 @@ class Ground:
         found: list[Gate] = []
         if self.lease and not leases.stands(conn, self.lease):
             found.append(LOST)
+        if self.folder and (why := _older(conn, self.folder)):
+            found.append(Gate("older", f"the database is older than its high-water mark: {why}"))
         return tuple(found)
+
+    def secure(self, db: Database) -> None:
+        """Before the first byte: let the mark cover the intents that the gate has just written.
+
+        A crash before this has sent nothing. After it, a database without these intents is an alarm. Raises
+        StoreError where the mark cannot be written or the database has become older meanwhile.
+        """
+        if self.folder is None:
+            return
+        try:
+            with db.read() as conn:
+                covered = mark.advance(conn, mark.path_in(self.folder))
+        except OSError as error:
+            raise StoreError(f"the high-water mark cannot be written: {error.strerror}") from error
+        if not covered:
+            raise StoreError("the database is older than its high-water mark")
+
+
+def _older(conn: Connection, folder: Path) -> str:
+    try:
+        known = mark.read(mark.path_in(folder))
+    except StoreError as damaged:
+        return damaged.message
+    return mark.behind(conn, known) if known else ""

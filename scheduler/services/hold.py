@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
 
 from scheduler.domain.account import Directory
 from scheduler.domain.content import instant
@@ -136,16 +138,12 @@ def release(
             for d in outbox.find(conn, states=[State.SCHEDULED], until=now)
             if any(h.covers(d) for h in ending) and not any(h.covers(d) for h in staying)
         ]
-        resumed = [d for d in due if resume and now + soon <= d.not_after]
-        missed = [d for d in due if d not in resumed]
+        missed, resumed = let_go(
+            conn, now, actor, due, resume=resume, soon=soon, code="held", why="it was held when it was due"
+        )
         desk.end_holds(conn, [h.id for h in ending], actor.id, now)
         for one in ending:
             over(conn, "held", one.scope.removeprefix("account:"))
-        outbox.note(conn, [d.id for d in resumed], fire_at=instant(whole_second(now + soon)))
-        landing = outbox.with_attempt(conn, [d.id for d in missed], MAY_STILL_LAND)
-        outbox.change(
-            conn, now, [given_up(d, actor, "held", "it was held when it was due", landing) for d in missed]
-        )
         log.append(
             conn,
             now,
@@ -160,7 +158,30 @@ def release(
                 for h in ending
             ],
         )
-    return Released(tuple(ending), tuple(missed), tuple(resumed))
+    return Released(tuple(ending), missed, resumed)
+
+
+def let_go(
+    conn: Connection,
+    now: datetime,
+    actor: Actor,
+    due: Sequence[Delivery],
+    *,
+    resume: bool,
+    soon: timedelta,
+    code: str,
+    why: str,
+) -> tuple[tuple[Delivery, ...], tuple[Delivery, ...]]:
+    """What was due while it was stopped: missed, or (with `resume`, in its window) sent `soon` from now.
+
+    In the caller's transaction, which also ends the stop. Returns what is missed and what goes.
+    """
+    resumed = tuple(d for d in due if resume and now + soon <= d.not_after)
+    missed = tuple(d for d in due if d not in resumed)
+    outbox.note(conn, [d.id for d in resumed], fire_at=instant(whole_second(now + soon)))
+    landing = outbox.with_attempt(conn, [d.id for d in missed], MAY_STILL_LAND)
+    outbox.change(conn, now, [given_up(d, actor, code, why, landing) for d in missed])
+    return missed, resumed
 
 
 def cancel(

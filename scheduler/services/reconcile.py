@@ -15,7 +15,7 @@ from scheduler.domain.publisher import Capability, Receipt
 from scheduler.domain.retry import Look, Verdict, hopeless, verdict
 from scheduler.errors import CannotTell, PublishError
 from scheduler.services import late
-from scheduler.services.arm import account_of, unstored
+from scheduler.services.arm import account_of, prepare_to_find, unstored
 from scheduler.services.calls import Find
 from scheduler.services.clock import Clock
 from scheduler.services.events import DAEMON, about, whole_second
@@ -118,6 +118,9 @@ def reconcile(
         prepared = outbox.column(conn, ids, "prepared")
         profiles = outbox.column(conn, ids, "profile")
 
+    deadline = clock.seconds() + timing.reply_within.total_seconds()
+    never = [d for d in doubt if not prepared[d.id]]
+    anew = prepare_to_find(db, reach, never, deadline) if never else {}
     began: dict[str, datetime] = {}
     calls: dict[str, Find] = {}
     answers: dict[str, Receipt | PublishError | None] = {}
@@ -125,7 +128,9 @@ def reconcile(
         began[one.id] = clock.now()
         try:
             account = reach.place(account_of(profiles[one.id]))
-            before = unstored(prepared[one.id])
+            before = anew[one.id] if one.id in anew else unstored(prepared[one.id])
+            if isinstance(before, PublishError):
+                raise before
             if before.content.sha256 != one.content_sha256:
                 raise CannotTell("changed", "what was prepared is not what was approved")
             since = parse_instant(attempts[one.id][0].intent_at) - clock.offset - _CLOCK_MARGIN

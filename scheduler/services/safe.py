@@ -1,12 +1,12 @@
 """Safe mode: the database is older than what was sent, so nothing goes until all that is due was looked for.
 
-It begins where the database is behind its high-water mark (a restored backup, a rolled-back or deleted file), and
-ends by a person's word only: which holds and rejections were lost with the lost span, no platform can say.
+It begins where the database is behind its high-water mark (a restored backup, a rolled-back or deleted file)
+and ends by a person's word only: which holds and rejections went with the lost span, no platform can say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -64,8 +64,8 @@ def enter(db: Database, clock: Clock, folder: Path, reason: str, reply_within: t
             desk.set_safe_mode(conn, instant(now), reason)
             outbox.doubt_anew(conn, now + reply_within)
             log.append(conn, now, [Event("safe_mode.started", DAEMON, reason_text=reason)])
-            said = f"Safe mode: {reason}. Nothing is sent until a person ends it: launchday status, then {TO_END}"
-            tell(conn, now, "safe_mode", "", said)
+            todo = f"Nothing is sent until a person ends it: launchday status, then {TO_END}"
+            tell(conn, now, "safe_mode", "", f"Safe mode: {reason}. {todo}")
         suspect(conn, now, reply_within)
 
 
@@ -78,8 +78,8 @@ def suspect(conn: Connection, now: datetime, reply_within: timedelta) -> tuple[D
     if stop is None:
         return ()
     waiting = [d for d in outbox.find(conn, states=[State.SCHEDULED]) if d.due <= stop.since]
-    tried = outbox.attempts_of(conn, [d.id for d in waiting])
-    looked = {i for i, rows in tried.items() if any(r.code == _CODE and r.lease == stop.number for r in rows)}
+    tried, began = outbox.attempts_of(conn, [d.id for d in waiting]), instant(stop.since)
+    looked = {i for i, rows in tried.items() if any(r.code == _CODE and r.deadline >= began for r in rows)}
     waiting = [d for d in waiting if d.id not in looked]
     queued = outbox.column(conn, [d.id for d in waiting], "queued_at")
     # Queued again after the loss: another key, and nobody knows what became of the first. A person does.
@@ -91,31 +91,33 @@ def suspect(conn: Connection, now: datetime, reply_within: timedelta) -> tuple[D
     outbox.change(
         conn,
         now,
-        [
-            (d, State.UNCONFIRMED, {"reason": why}, _unknown(d, why, facts))
-            for d in doubted
-        ]
+        [(d, State.UNCONFIRMED, {"reason": why}, _unknown(d, why, facts)) for d in doubted]
         + [(d, State.ASKING, {"reason": asks.format(d.name)}, _unknown(d, why, facts)) for d in anew],
     )
     outbox.open_attempts(conn, now, [_lost(d, now, stop, reply_within) for d in doubted])
     return tuple(waiting)
 
 
-def _unknown(d: Delivery, why: str, facts: dict[str, object]) -> Event:
+def _unknown(d: Delivery, why: str, facts: Mapping[str, object]) -> Event:
     return about(
-        "publish.unknown", DAEMON, d, code=_CODE, said=why, facts={**facts, "content_sha256": d.content_sha256}
+        "publish.unknown",
+        DAEMON,
+        d,
+        code=_CODE,
+        said=why,
+        facts={**facts, "content_sha256": d.content_sha256},
     )
 
 
 def _lost(d: Delivery, now: datetime, stop: desk.SafeMode, reply_within: timedelta) -> dict[str, object]:
-    """The attempt that may have been made in the lost span: never before its time, never after safe mode."""
+    """The attempt that may have been made in the lost span: not before its time, not after safe mode."""
     return {
         "id": ulid(now),
         "delivery_id": d.id,
         "n": d.attempts + 1,
         "state": AttemptState.UNKNOWN.value,
         "sender": lock.sender_name(LOST),
-        "intent_at": instant(min(d.due, stop.since)),
+        "intent_at": instant(d.due),
         "deadline": instant(stop.since + reply_within),
         "ended_at": "",
         "sent_us": 0,
@@ -123,7 +125,7 @@ def _lost(d: Delivery, now: datetime, stop: desk.SafeMode, reply_within: timedel
         "detail": "it may have been sent in the span that the database does not know of",
         "looks": 0,
         "looked_at": "",
-        "lease": stop.number,
+        "lease": 0,
     }
 
 
@@ -168,8 +170,6 @@ def end(
             conn, now, actor, due, resume=resume, soon=soon, code=_CODE, why="safe mode, when it was due"
         )
         desk.set_safe_mode(conn, "", "")
-        log.append(
-            conn, now, [Event("safe_mode.ended", actor, reason_text=note, facts={"resume": resume})]
-        )
+        log.append(conn, now, [Event("safe_mode.ended", actor, reason_text=note, facts={"resume": resume})])
         over(conn, "safe_mode")
     return Ended(missed, resumed)

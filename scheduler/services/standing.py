@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
+from pathlib import Path
 
+from scheduler.services import safe
 from scheduler.services.clock import Clock
-from scheduler.services.lease import Tenure, take
+from scheduler.services.lease import LOST, Tenure, take
+from scheduler.store import mark
 from scheduler.store.claim import KEEP
 from scheduler.store.database import Database
 
 
 class Standing:
-    """The daemon's lease while it runs. `lost`: another daemon has taken over."""
+    """The daemon's lease while it runs. `lost`: another daemon has taken over.
 
-    def __init__(self, db: Database, clock: Clock, scope: str) -> None:
+    `folder` is the state folder, which has the high-water mark.
+    """
+
+    def __init__(self, db: Database, clock: Clock, folder: Path, reply_within: timedelta, scope: str) -> None:
         """Take the lease. Raises TryLater where another daemon lives."""
         self.tenure: Tenure = take(db, clock, scope)
+        self._folder, self._reply_within = folder, reply_within
         self.lost = False
         self._kept_at = time.monotonic()
 
@@ -25,9 +33,17 @@ class Standing:
             self._kept_at = time.monotonic()
             self.lost = not self.tenure.kept()
             if self.lost:
-                return (
-                    "trouble     another daemon has taken over; this one sends nothing any more and stops",
-                )
+                return (f"trouble     {LOST.sentence}",)
+            return self._mark()
+        return ()
+
+    def _mark(self) -> tuple[str, ...]:
+        """Let the mark follow what was done elsewhere, or notice that the database was put back."""
+        db = self.tenure.db
+        if why := safe.check(db, self.tenure.clock, self._folder, self._reply_within):
+            return (f"SAFE MODE   nothing is sent: the database is older than it was ({why}); {safe.TO_END}",)
+        with db.read() as conn:
+            mark.advance(conn, mark.path_in(self._folder))
         return ()
 
     def __enter__(self) -> Standing:

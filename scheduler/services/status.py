@@ -24,6 +24,7 @@ class Status:
     standings: tuple[Standing, ...]
     holds: tuple[Hold, ...]
     now: datetime
+    safe_mode: desk.SafeMode | None = None
 
     @property
     def deliveries(self) -> list[Delivery]:
@@ -67,6 +68,8 @@ class Status:
             return "launchday run"
         if any(d.state is State.ASKING for d in self.deliveries):
             return "launchday list --state asking, then launchday resolve DELIVERY"
+        if self.safe_mode and daemon_alive:
+            return 'launchday release --safe-mode --note "…", when you know what was lost'
         if self.holds:
             return "launchday release, when it is over"
         if any(s.missing for s in self.standings):
@@ -88,6 +91,9 @@ class Status:
         waiting = sum(d.state is State.SCHEDULED for d in self.deliveries)
         person = sum(d.state in WANTS_A_PERSON for d in self.deliveries)
         found = [f"  {out} published   {doubt} in doubt   {waiting} waiting   {person} want a person"]
+        if self.safe_mode:
+            since = show(self.safe_mode.since, directory.zone)
+            found.append(f"  SAFE MODE since {since}. NOTHING IS SENT: {self.safe_mode.reason}")
         if doubt:
             found.append("  Nothing is lost and nothing will be sent twice: what is in doubt is looked for.")
         for hold in self.holds:
@@ -113,4 +119,9 @@ def status(
     """Look at everything, in one read transaction."""
     with db.read() as conn:
         every = [d for d in outbox.find(conn, campaign=campaign) if d.state is not State.CANCELLED]
-        return Status(tuple(standings(conn, clock, every, approvers)), tuple(desk.holds(conn)), clock.now())
+        return Status(
+            tuple(standings(conn, clock, every, approvers)),
+            tuple(desk.holds(conn)),
+            clock.now(),
+            desk.safe_mode(conn),
+        )

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 from scheduler.domain.delivery import MAY_STILL_LAND, OPEN_ATTEMPT, Delivery
 from scheduler.domain.gates import Facts, gates
+from scheduler.services import safe
 from scheduler.services.clock import Clock
 from scheduler.services.events import DAEMON, given_up
 from scheduler.services.gate import facts
+from scheduler.services.timing import LIVE
 from scheduler.store import outbox
 from scheduler.store.database import Database
 
@@ -20,6 +22,8 @@ def close_windows(db: Database, clock: Clock) -> tuple[Delivery, ...]:
             return ()
     now = clock.now()
     with db.write() as conn:
+        # In safe mode what was due before it may be out: "missed" could be untrue.
+        safe.suspect(conn, now, LIVE.reply_within)
         late = outbox.due_past(conn, now)
         ids = [d.id for d in late]
         open_still = outbox.with_attempt(conn, ids, OPEN_ATTEMPT)

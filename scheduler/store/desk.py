@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -88,6 +89,25 @@ def advance_stop_epoch(conn: Connection) -> int:
     """Make every sender that has passed its gate look again. Returns the new epoch."""
     conn.execute(update(_c).values(stop_epoch=_c.c.stop_epoch + 1))
     return stop_epoch(conn)
+
+
+@dataclass(frozen=True, slots=True)
+class SafeMode:
+    """Since when (the launch's clock) and why nothing is sent."""
+
+    since: datetime
+    reason: str
+
+
+def safe_mode(conn: Connection) -> SafeMode | None:
+    """Safe mode, where it stands."""
+    since, reason = conn.execute(select(_c.c.safe_since, _c.c.safe_reason)).one()
+    return SafeMode(parse_instant(since), reason) if since else None
+
+
+def set_safe_mode(conn: Connection, since: str, reason: str) -> None:
+    """Begin it, or end it with two empty texts; the caller appends the entry."""
+    conn.execute(update(_c).values(safe_since=since, safe_reason=reason))
 
 
 def offset(conn: Connection) -> timedelta:

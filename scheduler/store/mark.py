@@ -1,8 +1,8 @@
 """The high-water mark: how far the posting log had come, kept in a file outside the database.
 
-Two lines, written in turn, each with a generation and a checksum: a write that is cut short spoils one line, and
-the other still says what was true before it. The file is as long as it will ever be from its first second, so
-that a full disk does not stop it.
+Two lines, written in turn, each with a generation and a checksum: a write that is cut short spoils one line,
+and the other still says what was true before it. The file has its full length from its first second, so that
+a full disk does not stop it.
 """
 
 from __future__ import annotations

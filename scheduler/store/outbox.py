@@ -15,6 +15,7 @@ from scheduler.domain.content import Content, instant, parse_instant, sha256
 from scheduler.domain.delivery import (
     ATTEMPT_MAY_BECOME,
     MAY_BECOME,
+    OPEN_ATTEMPT,
     WANTS_A_PERSON,
     AttemptState,
     Delivery,
@@ -255,6 +256,12 @@ def with_attempt(conn: Connection, ids: Sequence[str], states: Iterable[AttemptS
         among(conn, _a.c.delivery_id, ids), _a.c.state.in_([s.value for s in states])
     )
     return set(conn.execute(query).scalars().all())
+
+
+def doubt_anew(conn: Connection, deadline: datetime) -> None:
+    """Give every open attempt a new deadline and forget its looks: something else may have happened since."""
+    open_still = _a.c.state.in_([s.value for s in OPEN_ATTEMPT])
+    conn.execute(update(_a).where(open_still).values(deadline=instant(deadline), looks=0, looked_at=""))
 
 
 def looked(conn: Connection, attempt: str, at: datetime, looks: int) -> None:

@@ -19,6 +19,7 @@ from scheduler.services import queue as queues
 from scheduler.services import reconcile as looks
 from scheduler.services.arm import arm, stored, unstored
 from scheduler.services.clock import Clock
+from scheduler.services.ground import Ground
 from scheduler.services.plan import Difference, plan
 from scheduler.services.reach import Reach
 from scheduler.services.review import Approved, approve
@@ -202,7 +203,11 @@ class House:
         return {a.delivery.id: gates.Ready(a.delivery.content_sha256, stored(a.prepared)) for a in ready}
 
     def gate(
-        self, armed: Mapping[str, gates.Ready], at: datetime = LAUNCH, sender: str = "gone"
+        self,
+        armed: Mapping[str, gates.Ready],
+        at: datetime = LAUNCH,
+        sender: str = "gone",
+        ground: Ground | None = None,
     ) -> gates.Passed:
         """Ask the gate the lead before `at`."""
         self.hands.at = max(self.hands.at, at - LEAD)
@@ -214,6 +219,7 @@ class House:
             sender=lock.sender_name(sender),
             at=at,
             reply_within=LIVE.reply_within,
+            ground=ground or Ground(),
         )
 
     def ready(self, name: str = "dorset/record/launch") -> dict[str, gates.Ready]:

@@ -17,6 +17,7 @@ from scheduler.errors import TryLater
 from scheduler.services.ground import Ground
 from scheduler.services.lease import take
 from scheduler.services.standing import Standing
+from scheduler.services.timing import LIVE
 from scheduler.store import claim, lease
 from scheduler.store.database import Database
 from scheduler.store.lease import Lease
@@ -51,26 +52,9 @@ def another_process(url: str, scope: str = "") -> Iterator[tuple[subprocess.Pope
 
 def gated(house: House, held: Lease | None) -> State:
     """The state of the one delivery after a gate under the lease."""
-    from scheduler.services import gate as gates
-    from scheduler.services.timing import LIVE
-    from scheduler.store import lock
-
-    from .house import LAUNCH, LEAD
-
     house.queue(rendered())
     house.approve_all()
-    armed = house.arm()
-    house.hands.at = LAUNCH - LEAD
-    gates.gate(
-        house.db,
-        house.clock,
-        armed,
-        house.approvers,
-        sender=lock.sender_name("gone"),
-        at=LAUNCH,
-        reply_within=LIVE.reply_within,
-        ground=Ground(held),
-    )
+    house.gate(house.arm(), ground=Ground(held))
     return house.get().state
 
 
@@ -134,7 +118,7 @@ def test_a_daemon_notices_that_it_was_taken_over_and_does_not_take_back(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("scheduler.services.standing.KEEP", 0)
-    with Standing(house.db, house.clock, "") as mine:
+    with Standing(house.db, house.clock, house.folder, LIVE.reply_within, "") as mine:
         assert (mine.look(), mine.lost) == ((), False)
         with house.db.write() as conn:
             theirs = lease.take(conn, house.clock.wall(), "")
