@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -32,13 +32,18 @@ from scheduler.errors import TryLater
 from scheduler.publishers.simulated import process as platforms
 from scheduler.services.gate import facts
 from scheduler.services.lease import LOST
+from scheduler.services.notify import waits
 from scheduler.services.standing import Standing
 from scheduler.services.windows import close_windows
-from scheduler.store import lock, outbox
+from scheduler.store import lock, notices, outbox
 
 TICK = 1  # seconds
+# Jobs that may be ended at any moment: the next start looks again, and tells again under the same key.
+BESIDE = ("reconcile", "notify")
 # Gates that no sender opens: people, time or the part before do.
 NOTHING_TO_DO = frozenset({"hold", "blackout", "after", "in_doubt", "attempts", "too_late", "safe_mode"})
+ASK = 5.0  # seconds between two looks whether somebody is to be told something
+QUIET = timedelta(seconds=10)  # so near to a wave's instant no process is started that could cost it time
 AGAIN = 3.0  # seconds before a wave that a sender left undone is tried again
 
 
@@ -53,6 +58,7 @@ class Daemon:
     _children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _tried: dict[str, float] = field(default_factory=dict)
     _accounts_trouble: str = ""
+    _asked: float = float("-inf")
     _standing: Standing | None = None
     _stopping: threading.Event = field(default_factory=threading.Event)
     _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
@@ -117,6 +123,7 @@ class Daemon:
                 self._start_senders,
                 self._start_reconciling,
                 self._close_windows,
+                self._tell_people,
                 self._beat,
             ):
                 # A bad step (a busy database, a full disk) costs neither the others nor the daemon: the
@@ -170,24 +177,37 @@ class Daemon:
             doubt = outbox.find(
                 conn, states=[State.UNCONFIRMED, State.PUBLISHING], organisation=self.organisation
             )
-        sending = any(name != "reconcile" for name in self._children)
+        sending = any(name not in BESIDE for name in self._children)
         if any(d.state is State.UNCONFIRMED for d in doubt) or (doubt and not sending):
             if "reconcile" not in self._children:
                 self.say(f"recovery    {len(doubt)} deliver{'y' if len(doubt) == 1 else 'ies'} in doubt")
             self._spawn("reconcile", ["reconcile"], again=1.0)
 
-    def _spawn(self, name: str, arguments: list[str], *, again: float = AGAIN) -> None:
+    def _tell_people(self) -> None:
+        """Start the process that tells people, where something waits to be told and there is a channel."""
+        if time.monotonic() - self._asked < ASK or not self.app.directory.has_channel:
+            return
+        self._asked = time.monotonic()
+        waves = [n.removeprefix("wave ") for n in self._children if n.startswith("wave ")]
+        now = self.app.clock.now()
+        if not any(abs(parse_instant(at) - now) < QUIET for at in waves) and waits(self.app.db, now):
+            self._spawn("notify", [], module="scheduler.notifier")
+
+    def _spawn(
+        self, name: str, arguments: list[str], *, again: float = AGAIN, module: str = "scheduler.sender"
+    ) -> None:
         """Start a worker process unless one of that name runs or has just ended."""
         if name in self._children or self._stopping.is_set():
             return
         if time.monotonic() - self._tried.get(name, -again) < again:
             return
         self._tried[name] = time.monotonic()
-        command = [sys.executable, "-m", "scheduler.sender", *arguments]
-        command += ["--root", str(self.app.root), "--mode", self.app.mode, "--org", self.organisation]
-        command += ["--accounts", str(self._accounts())]
-        if self._standing:
-            command += ["--lease", str(self._standing.tenure.lease)]
+        command = [sys.executable, "-m", module, *arguments, "--root", str(self.app.root)]
+        command += ["--mode", self.app.mode, "--accounts", str(self._accounts())]
+        if module == "scheduler.sender":
+            command += ["--org", self.organisation]
+            if self._standing:
+                command += ["--lease", str(self._standing.tenure.lease)]
         if self.crash_after and name.startswith("wave"):
             command += ["--crash-after", str(self.crash_after)]
         # A session of its own: Ctrl-C at the terminal must not tear a wave in the middle.
@@ -230,11 +250,11 @@ class Daemon:
 
     def _wait_for_senders(self) -> None:
         """A wave that has begun is finished; what is only being looked for can wait for the next start."""
-        if any(name != "reconcile" for name in self._children):
+        if any(name not in BESIDE for name in self._children):
             self.say("stopping    a wave that has begun is finished first")
-        if looking := self._children.pop("reconcile", None):
-            looking.terminate()
-            looking.wait()
+        for beside in [self._children.pop(name) for name in BESIDE if name in self._children]:
+            beside.terminate()
+            beside.wait()
         for child in self._children.values():
             child.wait()
         self._reap()
@@ -250,6 +270,8 @@ class Daemon:
                 )
         # What was due by then and was deferred is waited for, as long as it will be tried soon.
         soon = max(until, self.app.clock.now() + self.app.timing.arm_lead)
+        if self.app.directory.has_channel and waits(self.app.db, self.app.clock.now() + notices.GATHER):
+            return True
         return bool(doubt) or any(d.due <= until for d in self._due(soon))
 
     def _start_platforms(self) -> None:

@@ -38,10 +38,12 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "hold": ("decide", "stops", "Stop what waits: everything, a campaign, an organisation …"),
     "release": ("decide", "stops", "End a hold."),
     "cancel": ("decide", "stops", "Take deliveries out before they are published."),
+    "ack": ("decide", "notices", "Say that you have seen to a notice, so that nobody else is called."),
     "resolve": ("decide", "stops", "Answer for a delivery that only a person can tell."),
     "run": ("run", "running", "Publish what is approved and due (simulation unless live)."),
     "watch": ("run", "watch", "Watch the launch board."),
     "status": ("run", "running", "Answer 'is it alright?' in one screen."),
+    "notices": ("run", "notices", "List what people were told, or have still to be told."),
     "log": ("audit", "log", "Read the posting log; `log verify` checks it."),
     "audit": ("audit", "audit", "Ask the posting log an auditor's question."),
 }

@@ -40,6 +40,7 @@ def run(
     quiet: bool,
 ) -> int:
     """Publish what is approved and due. A simulation, unless mode: live and --live."""
+    from scheduler.cli.notices import NO_CHANNEL
     from scheduler.daemon import Daemon
     from scheduler.errors import TryLater
     from scheduler.store import lock
@@ -64,6 +65,8 @@ def run(
             until = max(until, _move_clock(app, launch_in, campaign))
         _say_waves(app, quiet)
         lacking = _secrets(app, org, until, once=once) if mode == "live" else {}
+        if mode == "live" and not app.directory.has_channel:
+            show.say(f"{'notify':12}{NO_CHANNEL}")
         daemon = Daemon(app, lambda line: show.say(line, quiet=quiet), org, crash_after)
         daemon.run(once_until=until if once else None)
         return _after(app, until, org, lacking) if once else 0
@@ -209,6 +212,7 @@ def status(ctx: click.Context, campaign: str, as_json: bool) -> int:
                 items=found.items(app.directory),
                 counts=found.counts,
                 daemon={"running": alive, "said": said},
+                notices=[{"notice": n.id, "topic": n.topic, "about": n.about} for n in found.notices],
                 holds=[{"scope": h.scope, "by": h.person, "reason": h.reason} for h in found.holds],
                 mode=app.mode,
                 safe_mode=found.safe_mode.reason if found.safe_mode else "",

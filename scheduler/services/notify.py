@@ -46,12 +46,17 @@ class Task:
     escalates: datetime | None
 
 
+def waits(db: Database, by: datetime) -> bool:
+    """Whether a notice is to be told, tried again or escalated by then."""
+    with db.read() as conn:
+        first = notices.next_due(conn)
+    return bool(first) and first <= instant(by)
+
+
 def tasks(db: Database, clock: Clock, directory: Directory) -> tuple[Task, ...]:
     """What is to be told now. New notices are gathered into messages; what is overdue is escalated."""
     now = clock.now()
-    with db.read() as conn:
-        waiting = notices.next_due(conn)
-    if not waiting or waiting > instant(now):
+    if not waits(db, now):
         return ()
     with db.write() as conn:
         _gather(conn, directory, now)

@@ -13,7 +13,7 @@ from scheduler.domain.gates import Hold
 from scheduler.domain.when import show
 from scheduler.services.board import Standing, item, standings
 from scheduler.services.clock import Clock
-from scheduler.store import desk, outbox
+from scheduler.store import desk, notices, outbox
 from scheduler.store.database import Database
 
 
@@ -25,6 +25,7 @@ class Status:
     holds: tuple[Hold, ...]
     now: datetime
     safe_mode: desk.SafeMode | None = None
+    notices: tuple[Any, ...] = ()  # open ones, rows of NoticeRow
 
     @property
     def deliveries(self) -> list[Delivery]:
@@ -84,6 +85,18 @@ class Status:
         """Every delivery as `list` shows it."""
         return [item(s, directory) for s in self.standings]
 
+    def notice_lines(self, directory: Directory) -> list[str]:
+        """What nobody has acknowledged yet, and whether anybody was told."""
+        if not self.notices:
+            return []
+        told = sum(n.state == "told" for n in self.notices)
+        waiting = len(self.notices) - told
+        found = [f"  notices: {told} told and not acknowledged, {waiting} not told yet: launchday notices"]
+        if not directory.has_channel:
+            found.append("  nobody could be told: no channel is set (notify: in accounts.yaml)")
+        found += [f"  notice: {n.topic}: {n.said}" for n in self.notices if not n.delivery_id]
+        return found
+
     def lines(self, directory: Directory) -> list[str]:
         """The screen, line by line."""
         out = sum(d.state in OUT for d in self.deliveries)
@@ -103,6 +116,7 @@ class Status:
             )
         for d in [d for d in self.troubled if d.state in WANTS_A_PERSON][:20]:
             found.append(f"  {d.state}: {d.name}: {d.reason}")
+        found += self.notice_lines(directory)
         if wave := self.next_wave:
             lacking = sum(bool(s.missing) for s in wave)
             ready = "all approved" if not lacking else f"{lacking} of {len(wave)} lack an approval"
@@ -124,4 +138,5 @@ def status(
             tuple(desk.holds(conn)),
             clock.now(),
             desk.safe_mode(conn),
+            tuple(notices.find(conn)),
         )
