@@ -36,6 +36,7 @@ from scheduler.services.notify import waits
 from scheduler.services.standing import Standing
 from scheduler.services.windows import close_windows
 from scheduler.store import lock, notices, outbox
+from scheduler.transport.systemd import Systemd
 
 TICK = 1  # seconds
 # Jobs that may be ended at any moment: the next start looks again, and tells again under the same key.
@@ -58,6 +59,7 @@ class Daemon:
     _children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _tried: dict[str, float] = field(default_factory=dict)
     _accounts_trouble: str = ""
+    _systemd: Systemd = field(default_factory=lambda: Systemd(os.environ))
     _asked: float = float("-inf")
     _standing: Standing | None = None
     _stopping: threading.Event = field(default_factory=threading.Event)
@@ -81,10 +83,12 @@ class Daemon:
                     self._start_platforms()
                     waker.start()
                     self.tick()
+                    self._systemd.ready("publishes what is approved and due")
                     while not self._stopping.wait(0.2):
                         if once_until is not None and not self._work_left(once_until):
                             break
             finally:
+                self._systemd.stopping("a wave that has begun is finished first")
                 waker.shutdown(wait=True)
                 self._wait_for_senders()
                 if self.app.mode == "simulation":
@@ -115,6 +119,7 @@ class Daemon:
         """Look what is due; harmless at any time and any number of times."""
         if not self._one_at_a_time.acquire(blocking=False):
             return
+        worked = True
         try:
             for step in (
                 self._reap,
@@ -131,9 +136,12 @@ class Daemon:
                 try:
                     step()
                 except Exception as error:
+                    worked = False
                     self.say(f"trouble     {type(error).__name__}: {str(error)[:200].splitlines()[:1]}")
         finally:
             self._one_at_a_time.release()
+        if worked:  # a tick that hangs or fails each time is restarted by systemd's watchdog
+            self._systemd.alive()
 
     def _follow_clock(self) -> None:
         self.app.clock.follow(self.app.db)
@@ -246,7 +254,9 @@ class Daemon:
         out = sum(s in OUT for s in states)
         rest = [f"{states.count(s)} {s}" for s in dict.fromkeys(states) if s not in OUT]
         shown = show(at, self.app.directory.zone)
-        self.say(f"wave        {', '.join([f'{out} of {len(states)} published', *rest])}   {shown}")
+        became = f"{', '.join([f'{out} of {len(states)} published', *rest])}   {shown}"
+        self.say(f"wave        {became}")
+        self._systemd.status(became)
 
     def _wait_for_senders(self) -> None:
         """A wave that has begun is finished; what is only being looked for can wait for the next start."""

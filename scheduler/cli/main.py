@@ -43,6 +43,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "run": ("run", "running", "Publish what is approved and due (simulation unless live)."),
     "watch": ("run", "watch", "Watch the launch board."),
     "status": ("run", "running", "Answer 'is it alright?' in one screen."),
+    "service": ("run", "service", "Print or install the systemd unit of the daemon."),
     "notices": ("run", "notices", "List what people were told, or have still to be told."),
     "log": ("audit", "log", "Read the posting log; `log verify` checks it."),
     "audit": ("audit", "audit", "Ask the posting log an auditor's question."),
