@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from scheduler.domain.publisher import Capability
 
+SOONEST, LATEST = timedelta(seconds=1), timedelta(hours=1)  # what a platform may ask for
 AT_LEAST = timedelta(seconds=90)  # how long a living sender may take to record what it knows
 
 
@@ -74,9 +75,20 @@ def backoff(attempt: int, jitter: float) -> timedelta:
     return timedelta(seconds=seconds * (1 + 0.25 * jitter))
 
 
-def next_try(now: datetime, asked: datetime | None, attempt: int, jitter: float) -> datetime:
-    """When to try again after a 429: what the platform asked for, clamped to 1 s … 1 h from now."""
-    earliest = now + timedelta(seconds=1)
+def next_try(
+    now: datetime, asked: datetime | None, attempt: int, jitter: float, not_after: datetime | None = None
+) -> datetime:
+    """When to try again: when the platform asked for, clamped to 1 s … 1 h from now; else the backoff.
+
+    Up to a tenth later by `jitter` (0..1), at most 30 s, so that accounts do not all come back at once; but
+    jitter alone never carries a try out of its window (`not_after`).
+    """
     if asked is None:
-        return now + backoff(attempt, jitter)
-    return min(max(asked, earliest), now + timedelta(hours=1))
+        at = now + backoff(attempt, 0)
+        later = now + backoff(attempt, jitter)
+    else:
+        at = min(max(asked, now + SOONEST), now + LATEST)
+        later = min(
+            at + timedelta(seconds=int(min(30.0, (at - now).total_seconds() / 10) * jitter)), now + LATEST
+        )
+    return min(later, not_after) if not_after is not None and at <= not_after else later

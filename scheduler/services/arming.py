@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -11,19 +11,19 @@ from datetime import datetime, timedelta
 from scheduler.domain.delivery import Delivery, State
 from scheduler.domain.gates import gates
 from scheduler.domain.retry import next_try
-from scheduler.errors import PublishError, Rejected, RetryLater
+from scheduler.errors import NotReady, PublishError, Rejected, RetryLater
 from scheduler.services.arm import Armed, arm
 from scheduler.services.clock import Clock
-from scheduler.services.events import whole_second
-from scheduler.services.gate import facts, not_ready
+from scheduler.services.gate import facts
 from scheduler.services.ground import Ground
+from scheduler.services.put_off import put_off
 from scheduler.services.reach import Reach
-from scheduler.services.settle import hold_refused_accounts
 from scheduler.services.timing import Timing
 from scheduler.store import outbox
 from scheduler.store.database import Database
 
 LATE_ARMING = timedelta(seconds=10)  # what a wave that is late already may still spend on arming
+OUTLIVES = timedelta(seconds=30)  # so long after T0 a platform must still know what was prepared
 PLATFORMS = 32  # at most so many are armed side by side
 Round = tuple[list[Armed], list[tuple[Delivery, PublishError]]]
 
@@ -66,8 +66,9 @@ def arm_wave(
     def take(done: Collection[Future[Round]]) -> None:
         for platform in [p for p, r in rounds.items() if r in done]:
             ready, failed = rounds.pop(platform).result()
-            armed.update((a.delivery.id, a) for a in ready)
-            for one, error in failed:
+            stale = [(a.delivery, why) for a in ready if (why := _stale(a, at, clock))]
+            armed.update((a.delivery.id, a) for a in ready if not _stale(a, at, clock))
+            for one, error in (*failed, *stale):
                 n = tries.get(one.id, (0, end))[0] + 1
                 tries[one.id] = (n, _again(clock, error, n))
                 refused[one.id] = (one, error)
@@ -86,7 +87,9 @@ def arm_wave(
             if last:
                 break
             time.sleep(1.0 if not rounds else 0.0)
-    _record(db, clock, timing, at, [r for i, r in refused.items() if i not in armed])
+    missing = [r for i, r in refused.items() if i not in armed]
+    if missing:
+        put_off(db, clock, missing, max(clock.now(), at) + timing.soon)
     return list(armed.values()), unapproved
 
 
@@ -124,27 +127,9 @@ def _to_arm(
     return todo, [d for d in left if "unapproved" in shut[d.id]]
 
 
-def _record(
-    db: Database,
-    clock: Clock,
-    timing: Timing,
-    at: datetime,
-    refused: Sequence[tuple[Delivery, PublishError]],
-) -> None:
-    """They stay scheduled, with the reason for people, and are armed again while their window is open.
-
-    A crash before the commit forgets the reasons only: nothing of them was public, and they are armed again.
-    """
-    if not refused:
-        return
-    now = clock.now()
-    with db.write() as conn:
-        fresh = {d.id: d for d in outbox.find(conn, ids=[d.id for d, _ in refused], states=[State.SCHEDULED])}
-        for one, error in refused:
-            if one.id in fresh:
-                reason = f"not ready: {error.code}" + (f": {error.detail}" if error.detail else "")
-                again = max(now, at) + timing.soon
-                if isinstance(error, RetryLater) and error.at:
-                    again = max(again, error.at + clock.offset)
-                not_ready(conn, now, fresh[one.id], error, whole_second(again), reason)
-        hold_refused_accounts(conn, now, [(fresh[d.id], e) for d, e in refused if d.id in fresh])
+def _stale(armed: Armed, at: datetime, clock: Clock) -> NotReady | None:
+    """Why what was prepared cannot go at `at`: the platform will have forgotten it (a blob, an upload)."""
+    until = armed.prepared.expires_at
+    if until is None or until + clock.offset > max(at, clock.now()) + OUTLIVES:
+        return None
+    return NotReady("expires", "what was uploaded for it will not be kept until its time")

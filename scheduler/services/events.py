@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from scheduler.domain.content import instant
 from scheduler.domain.delivery import Delivery, State
 from scheduler.evidence.entry import Actor, Event
 from scheduler.store import outbox
@@ -49,6 +51,20 @@ def given_up(d: Delivery, actor: Actor, code: str, why: str, landing: Collection
         return d, State.ASKING, {"reason": why}, about("publish.unknown", actor, d, code=code, facts=facts)
     event = about("schedule.missed", actor, d, code=code, said=why, facts=facts)
     return d, State.MISSED, {"reason": why}, event
+
+
+def beyond_window(changes: Sequence[outbox.Change], landing: Collection[str]) -> list[outbox.Change]:
+    """What of these changes puts off a delivery until after its window: that is missed now, with the reason.
+
+    It would only wait silently. The caller makes these changes after the others, in the same transaction.
+    """
+    found = []
+    for one, to, fields, _ in changes:
+        if to is State.SCHEDULED and fields.get("fire_at", "") > instant(one.not_after):
+            why = f"its next try would come after its window closed: {fields['reason']}"
+            waiting = replace(one, state=State.SCHEDULED)
+            found.append(given_up(waiting, DAEMON, "window", why, landing))
+    return found
 
 
 def plain(text: str) -> str:

@@ -18,7 +18,7 @@ from scheduler.evidence.entry import ulid
 from scheduler.services.clock import Clock
 from scheduler.services.events import DAEMON, about, given_up
 from scheduler.services.ground import Ground
-from scheduler.store import desk, log, outbox
+from scheduler.store import desk, outbox
 from scheduler.store.database import Database
 
 
@@ -236,14 +236,3 @@ def stand_down(db: Database, clock: Clock, attempts: Mapping[str, str], why: Pub
                 for d in fresh
             ],
         )
-
-
-def not_ready(
-    conn: Connection, now: datetime, d: Delivery, error: PublishError, again: datetime, reason: str
-) -> None:
-    """Arming was refused: it stays scheduled, people see why, and it is armed again in its window."""
-    outbox.note(conn, [d.id], reason=reason, fire_at=instant(again))
-    facts = {"armed": False, "next_try_at": instant(again)}
-    log.append(
-        conn, now, [about("publish.deferred", DAEMON, d, code=error.code, said=error.detail, facts=facts)]
-    )

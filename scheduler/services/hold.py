@@ -16,7 +16,8 @@ from scheduler.domain.gates import Hold
 from scheduler.errors import ApprovalError, UsageError
 from scheduler.evidence.entry import Actor, Event, ulid
 from scheduler.services.clock import Clock
-from scheduler.services.events import about, given_up, whole_second
+from scheduler.services.events import DAEMON, about, given_up, whole_second
+from scheduler.services.settle import TOKEN_REFUSED
 from scheduler.services.tell import over
 from scheduler.store import desk, log, outbox
 from scheduler.store.database import Database
@@ -123,7 +124,8 @@ def release(
     """End the holds of this scope (`all` ends every hold).
 
     What was due meanwhile is missed, unless `resume` is given and its window is still open: then it goes
-    `soon` from now. Raises UsageError where nothing is held.
+    `soon` from now, and so does what failed because the account's token was refused. Raises UsageError where
+    nothing is held.
     """
     now = clock.now()
     with db.write() as conn:
@@ -144,6 +146,8 @@ def release(
         desk.end_holds(conn, [h.id for h in ending], actor.id, now)
         for one in ending:
             over(conn, "held", one.scope.removeprefix("account:"))
+        if resume:
+            resumed += _send_again(conn, now, actor, _refused(conn, ending, staying, now + soon), soon)
         log.append(
             conn,
             now,
@@ -182,6 +186,42 @@ def let_go(
     landing = outbox.with_attempt(conn, [d.id for d in missed], MAY_STILL_LAND)
     outbox.change(conn, now, [given_up(d, actor, code, why, landing) for d in missed])
     return missed, resumed
+
+
+def _refused(
+    conn: Connection, ending: Sequence[Hold], staying: Sequence[Hold], at: datetime
+) -> list[Delivery]:
+    """What failed only because of the token that held its account, and may still go at `at`.
+
+    It is certainly not out: nothing fails while an earlier attempt of it may still land.
+    """
+    accounts = [h for h in ending if h.person == DAEMON.id and h.scope.startswith("account:")]
+    return [
+        d
+        for d in outbox.find(conn, states=[State.FAILED])
+        if d.reason.startswith(TOKEN_REFUSED)
+        and at <= d.not_after
+        and any(h.covers(d) for h in accounts)
+        and not any(h.covers(d) for h in staying)
+    ]
+
+
+def _send_again(
+    conn: Connection, now: datetime, actor: Actor, refused: Sequence[Delivery], soon: timedelta
+) -> tuple[Delivery, ...]:
+    """They wait for a moment `soon` from now, with the new secret."""
+    at = instant(whole_second(now + soon))
+    fields = {"fire_at": at, "reason": "its account was released"}
+    facts = {"next_try_at": at}
+    outbox.change(
+        conn,
+        now,
+        [
+            (d, State.SCHEDULED, fields, about("publish.deferred", actor, d, code="held", facts=facts))
+            for d in refused
+        ],
+    )
+    return tuple(refused)
 
 
 def cancel(

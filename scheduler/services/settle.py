@@ -17,17 +17,19 @@ from sqlalchemy import Connection
 from scheduler.domain.content import Content, instant
 from scheduler.domain.delivery import OPEN_ATTEMPT, AttemptState, Delivery, State
 from scheduler.domain.publisher import Receipt
-from scheduler.domain.retry import backoff, next_try
+from scheduler.domain.retry import next_try
 from scheduler.errors import NotSent, OutcomeUnknown, PublishError, Rejected, RetryLater, Unauthorised
 from scheduler.evidence.entry import Event, ulid
 from scheduler.services import late
 from scheduler.services.clock import Clock
-from scheduler.services.events import DAEMON, about, plain, whole_second
+from scheduler.services.events import DAEMON, about, beyond_window, plain, whole_second
 from scheduler.services.receipts import accepted, ask_about_differences, published
 from scheduler.services.tell import tell
 from scheduler.store import desk, log, outbox
 from scheduler.store import late as late_evidence
 from scheduler.store.database import Database
+
+TOKEN_REFUSED = "its token was refused: "  # noqa: S105 - because it is how such a reason begins, not a token
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ def settle(
             ended.append((one.attempt_id, was, to, told))
         outbox.settle_attempts(conn, ended)
         outbox.change(conn, now, changes)
+        outbox.change(conn, now, beyond_window(changes, landing))
         hold_refused_accounts(conn, now, [(fresh[o.delivery_id], o.result) for o in outcomes])
         odd = ask_about_differences(conn, now, receipts)
         wake_next_parts(conn, now, [d.id for d, _ in receipts if d.id not in odd])
@@ -153,8 +156,8 @@ def _what_follows(
         # A platform speaks in the world's time; a simulation's own clock may be elsewhere.
         asked = result.at + offset if isinstance(result, RetryLater) and result.at else None
         jitter = random.random()  # noqa: S311 - because jitter needs no secrecy
-        at = next_try(now, asked, d.attempts, jitter) if asked else now + backoff(d.attempts, jitter)
-        at = max(d.due, whole_second(at))
+        at = next_try(now, asked, d.attempts, jitter, d.not_after)
+        at = max(d.due, at if at == d.not_after else whole_second(at))
         facts |= {"next_try_at": instant(at)}
         return (
             State.SCHEDULED,
@@ -163,10 +166,11 @@ def _what_follows(
             about("publish.deferred", DAEMON, d, code=code, said=detail, facts=facts),
         )
     if isinstance(result, Rejected):
+        refused = TOKEN_REFUSED if isinstance(result, Unauthorised) else ""
         return (
             State.FAILED,
             AttemptState.REJECTED,
-            {"reason": f"{code}: {detail}".strip(": ")},
+            {"reason": refused + f"{code}: {detail}".strip(": ")},
             about("publish.failed", DAEMON, d, code=code, said=detail, facts=facts),
         )
     return (

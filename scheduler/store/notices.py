@@ -38,6 +38,8 @@ def follow(
     """
     settled = [d.id for d, to, _, _ in changes if d.state in WANTS_A_PERSON]
     close(conn, deliveries=settled)
+    going = [d.id for d, to, _, _ in changes if d.state is State.SCHEDULED and to is not State.SCHEDULED]
+    close(conn, deliveries=going, topic="not_ready")  # it is ready after all, or worse is told below
     rows = []
     for delivery, to, fields, event in changes:
         if to not in WANTS_A_PERSON:
@@ -107,12 +109,20 @@ def standing(conn: Connection, topic: str, about: str) -> list[Any]:
     return list(conn.execute(_n.select().where(wanted).order_by(_n.c.at, _n.c.id)))
 
 
-def close(conn: Connection, *, deliveries: Sequence[str] = (), ids: Sequence[str] = ()) -> None:
-    """What they say is over: nobody is told of it any more. Who acknowledged one stays written there."""
+def close(
+    conn: Connection, *, deliveries: Sequence[str] = (), ids: Sequence[str] = (), topic: str = ""
+) -> None:
+    """What they say is over: nobody is told of it any more. Who acknowledged one stays written there.
+
+    `topic`: only those about it ("" = any).
+    """
     for column, values in ((_n.c.delivery_id, deliveries), (_n.c.id, ids)):
         for start in range(0, len(values), _SLICE):
             wanted = column.in_(values[start : start + _SLICE])
-            conn.execute(update(_n).where(wanted, _n.c.state != "closed").values(state="closed", next_at=""))
+            topical = (_n.c.topic == topic,) if topic else ()
+            conn.execute(
+                update(_n).where(wanted, *topical, _n.c.state != "closed").values(state="closed", next_at="")
+            )
 
 
 def next_due(conn: Connection) -> str:

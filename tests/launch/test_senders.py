@@ -79,10 +79,13 @@ def troubled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         yield here
 
 
-def test_while_arming_a_429_is_not_asked_again_before_its_time(troubled: Stage) -> None:
+def test_a_429_while_arming_that_asks_for_longer_than_the_window_is_missed_at_once_and_not_asked_again(
+    troubled: Stage,
+) -> None:
     assert troubled.platforms.fired()[0] == 1
     waits = troubled.get("dorset/mastodon")
-    assert (waits.state, waits.fire_at > waits.not_after) == ("scheduled", True)
+    assert (waits.state, waits.fire_at > waits.not_after) == ("missed", True)
+    assert "its next try would come after its window closed: not ready: throttled" in waits.reason
     assert troubled.deferred()["dorset/mastodon"] == "throttled"
 
 

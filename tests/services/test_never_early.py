@@ -80,7 +80,7 @@ def test_a_gate_that_is_asked_long_before_its_instant_is_asked_again(ready: Hous
 def test_a_deferred_delivery_waits_for_its_new_time_and_not_only_for_its_own(ready: House) -> None:
     ready.world.retry_at = LAUNCH + timedelta(minutes=2)
     ready.launch("throttled")
-    assert ready.get().fire_at == LAUNCH + timedelta(minutes=2)
+    assert ready.get().fire_at >= LAUNCH + timedelta(minutes=2)
     armed = ready.arm(LAUNCH + timedelta(minutes=3))
     assert codes(ready.gate(armed, LAUNCH + timedelta(minutes=1))) == {"too_early"}
 

@@ -70,7 +70,6 @@ def test_a_refused_token_holds_its_account_and_only_it_and_senders_look_again(ho
     ("asked", "at"),
     [
         (timedelta(minutes=3), timedelta(minutes=3)),
-        (timedelta(days=2), timedelta(hours=1)),
         (timedelta(days=-2), timedelta(seconds=1)),
     ],
 )
@@ -79,9 +78,10 @@ def test_a_throttled_delivery_waits_as_long_as_it_was_asked_to_within_reason(
 ) -> None:
     ready.world.retry_at = LAUNCH + asked
     ready.launch("throttled")
-    assert ready.get().fire_at == LAUNCH + at
+    # Up to a tenth later, so that accounts do not all come back at once.
+    assert LAUNCH + at <= ready.get().fire_at <= LAUNCH + at * 1.1
     (entry,) = ready.entries("publish.deferred")
-    assert entry.body["next_try_at"] == instant(LAUNCH + at)
+    assert entry.body["next_try_at"] == instant(ready.get().fire_at)
 
 
 def test_what_was_certainly_not_sent_is_tried_again_each_time_later(ready: House) -> None:
