@@ -224,7 +224,7 @@ def test_the_same_receipt_a_second_time_changes_nothing(house: House) -> None:
     ("word", "state", "attempt"),
     [
         (Rejected("too_long"), State.FAILED, "rejected"),
-        (NotSent("dns"), State.SCHEDULED, "not_sent"),
+        (NotSent("dns"), State.MISSED, "not_sent"),
         (OutcomeUnknown("timeout"), State.UNCONFIRMED, "unknown"),
     ],
 )
