@@ -6,20 +6,19 @@ out, so that a repeat is a 200 with the same CID; `createRecord` would answer 50
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from scheduler.domain.account import Account
 from scheduler.domain.content import Content, Media, instant
 from scheduler.domain.publisher import Capability, Http, Length, Outgoing, Prepared, Receipt, Reply, Request
-from scheduler.errors import NotReady, OutcomeUnknown, PublishError, Rejected, RetryLater, Unauthorised
+from scheduler.errors import NotReady, OutcomeUnknown, Rejected, Unauthorised
 from scheduler.publishers import replies, rules
+from scheduler.publishers.bluesky_posts import BlueskyPosts, differs
+from scheduler.publishers.bluesky_posts import error as _error
 from scheduler.publishers.bluesky_record import COLLECTION, record, rkey
 from scheduler.publishers.text.count import graphemes
 from scheduler.publishers.text.facets import mentions
-from scheduler.publishers.text.words import same
 from scheduler.transport.wire import json_body
 
 _TYPES = frozenset({"image/jpeg", "image/png", "image/webp", "image/gif"})
@@ -27,18 +26,9 @@ _RULES = rules.MediaRules(4, 2_000_000, _TYPES, 2000)  # lexicon app.bsky.embed.
 _BYTES = 3000  # UTF-8, beside the 300 graphemes
 _LIFE = timedelta(hours=1)  # of an uploaded blob that no record names yet (unverified: some hours)
 _JSON = (("Content-Type", "application/json"), ("Accept", "application/json"))
-# Names of XRPC errors. A bad token is a 400 here, not a 401 (measured).
-_TOKEN = re.compile(
-    r"(Invalid|Expired)Token|Auth(Missing|enticationRequired|FactorTokenRequired)|BadAuth|Forbidden"
-    r"|ScopeMissingError|(Account|Repo)(Takedown|Takendown|Deactivated|Suspended)"
-)
-_REFUSED = re.compile(
-    r"Invalid(Request|MimeType|Record|Handle|Swap)|Blob(NotFound|TooLarge)|PayloadTooLarge"
-    r"|(Repo|Record|Handle)NotFound"
-)
 
 
-class Bluesky:
+class Bluesky(BlueskyPosts):
     """The publisher for Bluesky and any other AT Protocol server."""
 
     platform = "bluesky"
@@ -118,7 +108,7 @@ class Bluesky:
         uri, cid = replies.word(body.get("uri")), replies.word(body.get("cid"))
         if not replies.ok(reply) or not uri.startswith("at://") or not cid:
             raise replies.cannot_tell(reply, "getRecord")
-        return _receipt(prepared, uri, cid, _differs(replies.mapping(body.get("value")), prepared))
+        return _receipt(prepared, uri, cid, differs(replies.mapping(body.get("value")), prepared))
 
     def length(self, content: Content) -> Length:
         """Graphemes, 300 at most; bytes, where they are what is too many."""
@@ -135,17 +125,6 @@ def _receipt(prepared: Prepared, uri: str, cid: str, differs: str = "") -> Recei
     name = prepared.account.handle.lstrip("@") or prepared.handles["did"]
     url = f"https://bsky.app/profile/{name}/post/{uri.rsplit('/', 1)[-1]}"
     return Receipt(uri, url, {"cid": cid, "differs": differs} if differs else {"cid": cid})
-
-
-def _differs(value: Mapping[str, Any], prepared: Prepared) -> str:
-    there, pictures = (
-        value.get("text"),
-        len(replies.objects(replies.mapping(value.get("embed")).get("images"))),
-    )
-    if not isinstance(there, str) or not same(there, prepared.content.text):
-        return "the words of the record are not the approved ones"
-    wanted = len(prepared.content.media)
-    return "" if pictures == wanted else f"the record has {pictures} pictures of {wanted}"
 
 
 def _reference(receipt: Receipt) -> dict[str, str]:
@@ -178,16 +157,3 @@ def _upload(http: Http, xrpc: str, media: Media, data: bytes) -> tuple[dict[str,
     if not replies.word(replies.mapping(blob.get("ref")).get("$link")):
         raise NotReady("no_blob", f"the server gave no blob for {media.file}")
     return dict(blob), replies.said_at(reply) + _LIFE
-
-
-def _error(reply: Reply) -> PublishError:
-    """What a reply other than 2xx means: XRPC errors by name, else unknown."""
-    body = replies.json_object(reply)
-    name, detail = replies.word(body.get("error")), replies.said(body.get("message"))
-    if reply.status == 429:
-        return RetryLater("throttled", detail, at=replies.after(reply, "ratelimit-reset"))
-    if reply.status == 401 or (400 <= reply.status < 500 and _TOKEN.fullmatch(name)):
-        return Unauthorised(replies.said(name) or "unauthorised", detail)
-    if 400 <= reply.status < 500 and _REFUSED.fullmatch(name):
-        return Rejected(name, detail)
-    return replies.unknown(reply, detail or name)

@@ -17,12 +17,12 @@ from scheduler.errors import (
     CannotTell,
     NotReady,
     OutcomeUnknown,
-    PublishError,
     Rejected,
-    RetryLater,
-    Unauthorised,
 )
 from scheduler.publishers import replies, rules
+from scheduler.publishers.facebook_posts import FacebookPosts
+from scheduler.publishers.facebook_posts import error as _error
+from scheduler.publishers.facebook_posts import message as _message
 from scheduler.publishers.text.words import same
 from scheduler.transport.wire import json_body, multipart
 
@@ -30,11 +30,9 @@ _TYPES = frozenset({"image/jpeg", "image/png", "image/gif"})
 _RULES = rules.MediaRules(10, 10_000_000, _TYPES, 1000)  # Graph photos edge: 10 MB; alt (third party)
 _LIFE = timedelta(hours=20)  # an unpublished photo is kept about a day
 _PAGES = 5
-_THROTTLED = frozenset({4, 17, 32, 341, 613})
-_TOKEN = frozenset({10, 102, 190, *range(200, 300)})
 
 
-class Facebook:
+class Facebook(FacebookPosts):
     """The publisher for Facebook pages."""
 
     platform = "facebook"
@@ -124,11 +122,6 @@ def _own_page(http: Http, url: str) -> str:
     )
 
 
-def _message(post: dict[str, Any]) -> str:
-    message = post.get("message")
-    return message if isinstance(message, str) else ""
-
-
 def _receipt(remote_id: str) -> Receipt:
     page, _, post = remote_id.partition("_")
     return Receipt(remote_id, f"https://www.facebook.com/{page}" + (f"/posts/{post}" if post else ""))
@@ -145,22 +138,3 @@ def _upload(http: Http, page: str, media: Media, data: bytes) -> tuple[str, date
     if not photo:
         raise NotReady("no_photo_id", f"Facebook gave no id for {media.file}")
     return photo, replies.said_at(reply) + _LIFE
-
-
-def _error(reply: Reply) -> PublishError:
-    """What an error means: by its code, never by a 5xx, which may be a post that is out (finding 5)."""
-    error = replies.mapping(replies.json_object(reply).get("error"))
-    code, detail = error.get("code"), replies.said(error.get("message"))
-    if reply.status == 429:
-        return RetryLater("throttled", detail, at=replies.after(reply))
-    if reply.status >= 500 or (error.get("is_transient") is True and code not in _THROTTLED):
-        return replies.unknown(reply, detail)
-    if code in _THROTTLED:
-        return RetryLater(f"code_{code}", detail, at=replies.after(reply))
-    if code in _TOKEN or reply.status == 401:
-        return Unauthorised(f"code_{code}" if code in _TOKEN else "unauthorised", detail)
-    if code == 506 or (code == 368 and re.search(r"already|duplicate", detail, re.IGNORECASE)):
-        return OutcomeUnknown("duplicate", detail)  # probably ours; `find` can tell
-    if code in (100, 368) and 400 <= reply.status < 500:
-        return Rejected(f"code_{code}", detail)
-    return replies.unknown(reply, detail)

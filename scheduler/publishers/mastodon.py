@@ -18,14 +18,13 @@ from scheduler.errors import (
     CannotTell,
     NotReady,
     OutcomeUnknown,
-    PublishError,
     Rejected,
-    RetryLater,
-    Unauthorised,
 )
 from scheduler.publishers import mastodon_limits, replies, rules
 from scheduler.publishers.mastodon_limits import Limits
-from scheduler.publishers.text.words import from_html, letters, same
+from scheduler.publishers.mastodon_posts import MastodonPosts, differs, is_ours
+from scheduler.publishers.mastodon_posts import error as _error
+from scheduler.publishers.text.words import from_html, letters
 from scheduler.transport.wire import json_body, multipart
 
 _LIFE = timedelta(hours=12)  # of an unattached upload: about a day (unverified)
@@ -33,7 +32,7 @@ _VISIBILITIES = ("public", "unlisted", "private", "direct")
 _POLLS, _PAGES = 60, 5
 
 
-class Mastodon:
+class Mastodon(MastodonPosts):
     """The publisher for Mastodon."""
 
     platform = "mastodon"
@@ -103,7 +102,7 @@ class Mastodon:
                 raise replies.cannot_tell(reply, "the list of statuses")
             recent = [s for s in replies.objects(page) if replies.word(s.get("id")) and _is_since(s, since)]
             for status in recent:
-                if _is_ours(http, url, status, wanted):
+                if is_ours(http, url, status, wanted):
                     return self._receipt(prepared, status, True)
             if len(recent) < len(page) or not page:
                 return None
@@ -130,11 +129,8 @@ class Mastodon:
         if not isinstance(url, str) or not url.startswith(("https://", "http://")):
             name = prepared.account.handle.lstrip("@").split("@")[0]
             url = f"{replies.base(prepared.account, self.server)}/@{name}/{remote_id}"
-        pictures, wanted = len(replies.objects(status.get("media_attachments"))), len(prepared.content.media)
-        wrong = [] if words else ["the words of the status are not the approved ones"]
-        if pictures != wanted:
-            wrong.append(f"the status has {pictures} pictures of {wanted}")
-        return Receipt(remote_id, url, {"differs": "; ".join(wrong)} if wrong else {})
+        wrong = differs(prepared, status, words)
+        return Receipt(remote_id, url, {"differs": wrong} if wrong else {})
 
 
 def _upload(http: Http, url: str, media: Media, data: bytes) -> tuple[str, datetime]:
@@ -164,32 +160,6 @@ def _is_since(status: dict[str, Any], since: datetime) -> bool:
     return (at if at.tzinfo else at.replace(tzinfo=UTC)) >= since.replace(microsecond=0)
 
 
-def _is_ours(http: Http, url: str, status: dict[str, Any], text: str) -> bool:
-    """Compare /source, which is what was sent; where a server has none, the letters of the HTML."""
-    asked = replies.get(f"{url}/api/v1/statuses/{replies.word(status['id'])}/source")
-    reply = replies.looked(http, asked, "the source of a status")
-    source = replies.json_object(reply).get("text")
-    if replies.ok(reply) and isinstance(source, str):
-        return same(source, text)
-    if reply.status == 429 or reply.status >= 500:
-        raise replies.cannot_tell(reply, "the source of a status")
-    return letters(from_html(str(status.get("content") or ""))) == letters(text)
-
-
 def _language(tag: str) -> str:
     """ISO 639-1, which is all that Mastodon takes, but for its few regional Chinese ones."""
     return tag if tag.startswith("zh-") else tag.partition("-")[0].lower()
-
-
-def _error(reply: Reply) -> PublishError:
-    """What a reply other than 2xx means: Mastodon's `error`, else unknown."""
-    detail = replies.said(replies.json_object(reply).get("error"))
-    if reply.status == 429:
-        return RetryLater("throttled", detail, at=replies.after(reply, "x-ratelimit-reset"))
-    if reply.status == 401 or (reply.status == 403 and detail):
-        return Unauthorised("unauthorised" if reply.status == 401 else "scope", detail)
-    if reply.status in (400, 422) and "already" in detail and "attach" in detail:
-        return OutcomeUnknown("media_used", detail)  # perhaps by an earlier attempt of ours (A1)
-    if reply.status in (400, 404, 410, 413, 415, 422) and detail:
-        return Rejected(f"http_{reply.status}", detail)
-    return replies.unknown(reply, detail)

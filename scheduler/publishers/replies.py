@@ -148,6 +148,16 @@ def looked(http: Http, request: Request, what: str) -> Reply:
         raise CannotTell(error.code, f"{what}: {error.detail}") from error
 
 
+def removal(http: Http, request: Request, classify: Classify) -> None:
+    """Ask for a removal. Returns where the platform took it or has no such post; raises what it says else.
+
+    Neither is proof: one server answers 404 and keeps the post (platforms.md A1).
+    """
+    reply = http.send(request)
+    if not ok(reply) and reply.status not in (404, 410):
+        raise classify(reply)
+
+
 def words_to_find(content: Content) -> str:
     """The words by which a list is searched. Raises CannotTell where there are none to tell posts apart."""
     if not content.text.strip():

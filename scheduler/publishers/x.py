@@ -18,14 +18,14 @@ from scheduler.errors import (
     CannotTell,
     NotReady,
     OutcomeUnknown,
-    PublishError,
     Rejected,
-    RetryLater,
-    Unauthorised,
 )
 from scheduler.publishers import replies, rules
 from scheduler.publishers.text.count import x_weight
-from scheduler.publishers.text.words import expanded, plain
+from scheduler.publishers.text.words import plain
+from scheduler.publishers.x_posts import XPosts
+from scheduler.publishers.x_posts import error as _error
+from scheduler.publishers.x_posts import words as _words
 from scheduler.transport.wire import json_body, multipart
 
 _RULES = rules.MediaRules(4, 5_000_000, frozenset({"image/jpeg", "image/png", "image/webp"}), 1000)
@@ -36,7 +36,7 @@ _POLLS, _PAGES = 60, 5
 _CASHTAG = re.compile(r"(?:^|\s)\$[A-Za-z]{1,6}(?:[._][A-Za-z]{1,2})?(?=$|\s|[^\w$])")
 
 
-class X:
+class X(XPosts):
     """The publisher for X."""
 
     platform = "x"
@@ -161,40 +161,3 @@ def _life(uploaded: Mapping[str, Any]) -> timedelta:
     if not isinstance(seconds, int) or isinstance(seconds, bool) or seconds <= 0:
         return _LIFE - _LEEWAY
     return min(timedelta(seconds=min(seconds, 10**7)), _LIFE) - _LEEWAY
-
-
-def _words(post: Mapping[str, Any]) -> str:
-    """The words of a listed post, ready for comparing; a long post has them in `note_tweet`."""
-    long = replies.mapping(post.get("note_tweet"))
-    source = long if long.get("text") else post
-    links = [
-        (replies.word(link.get("url")), replies.word(link.get("expanded_url")))
-        for link in replies.objects(replies.mapping(source.get("entities")).get("urls"))
-    ]
-    text = source.get("text")
-    return plain(expanded(text if isinstance(text, str) else "", [link for link in links if all(link)]))
-
-
-def _error(reply: Reply) -> PublishError:
-    """What a reply other than 2xx means: problem documents of X, else unknown."""
-    body = replies.json_object(reply)
-    first = next(iter(replies.objects(body.get("errors"))), {})
-    detail = replies.said(body.get("detail") or first.get("message") or body.get("title"))
-    if reply.status == 429:
-        return RetryLater("throttled", detail, at=replies.after(reply, *_resets(reply)))
-    if reply.status == 401:
-        return Unauthorised("unauthorised", detail)
-    if reply.status == 403 and "duplicate" in detail.casefold():
-        return OutcomeUnknown("duplicate", detail)  # probably ours; `find` can tell (finding 6)
-    if reply.status == 403 and re.search(r"client-forbidden|unsupported-auth|oauth", str(body.get("type"))):
-        return Unauthorised("scope", detail)
-    if reply.status in (400, 402, 403, 404, 413, 422) and detail:
-        return Rejected(f"http_{reply.status}", detail)
-    return replies.unknown(reply, detail)
-
-
-def _resets(reply: Reply) -> list[str]:
-    """The limits that are used up; X counts per quarter of an hour and per day."""
-    daily = ("x-user-limit-24hour", "x-app-limit-24hour")
-    used_up = [f"{name}-reset" for name in daily if reply.headers.get(f"{name}-remaining") == "0"]
-    return used_up or ["x-rate-limit-reset"]
