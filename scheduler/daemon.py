@@ -30,6 +30,7 @@ from scheduler.domain.gates import gates
 from scheduler.domain.when import show
 from scheduler.errors import TryLater
 from scheduler.publishers.simulated import process as platforms
+from scheduler.services.after import is_due
 from scheduler.services.gate import facts
 from scheduler.services.lease import LOST
 from scheduler.services.notify import waits
@@ -40,7 +41,7 @@ from scheduler.transport.systemd import Systemd
 
 TICK = 1  # seconds
 # Jobs that may be ended at any moment: the next start looks again, and tells again under the same key.
-BESIDE = ("reconcile", "notify")
+BESIDE = ("reconcile", "after", "notify")
 # Gates that no sender opens: people, time or the part before do.
 NOTHING_TO_DO = frozenset({"hold", "blackout", "after", "in_doubt", "attempts", "too_late", "safe_mode"})
 ASK = 5.0  # seconds between two looks whether somebody is to be told something
@@ -127,6 +128,7 @@ class Daemon:
                 self._follow_clock,
                 self._start_senders,
                 self._start_reconciling,
+                self._start_after,
                 self._close_windows,
                 self._tell_people,
                 self._beat,
@@ -190,6 +192,13 @@ class Daemon:
             if "reconcile" not in self._children:
                 self.say(f"recovery    {len(doubt)} deliver{'y' if len(doubt) == 1 else 'ies'} in doubt")
             self._spawn("reconcile", ["reconcile"], again=1.0)
+
+    def _start_after(self) -> None:
+        """Removing does not wait for anybody; reading back waits until no wave is being sent."""
+        removing, reading = is_due(self.app.db, self.app.clock, self.app.timing, self.organisation)
+        sending = any(name not in BESIDE for name in self._children)
+        if removing or (reading and not sending):
+            self._spawn("after", ["after"], again=1.0)
 
     def _tell_people(self) -> None:
         """Start the process that tells people, where something waits to be told and there is a channel."""

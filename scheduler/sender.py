@@ -20,7 +20,7 @@ from scheduler.domain.content import parse_instant
 from scheduler.domain.delivery import Delivery, State
 from scheduler.errors import LaunchdayError, NotSent, StoreError, TryLater
 from scheduler.evidence.entry import ulid
-from scheduler.services import reconcile
+from scheduler.services import after, reconcile
 from scheduler.services.arm import Armed, stored
 from scheduler.services.arming import Due, arm_wave
 from scheduler.services.collect import collect, patiently
@@ -41,7 +41,7 @@ RECONCILE_FOR = 60.0  # seconds; the daemon starts another one while anything is
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one job and leave; errors go to stderr as one line."""
     parser = argparse.ArgumentParser(prog="python -m scheduler.sender")
-    parser.add_argument("job", choices=["wave", "reconcile"])
+    parser.add_argument("job", choices=["wave", "reconcile", "after"])
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--mode", required=True)
     parser.add_argument("--at", type=parse_instant, action="append")
@@ -63,6 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         with lock.Lock(app.folder / "senders" / f"{number}.lock", "this sender runs"):
             if asked.job == "reconcile":
                 return look_for_all(app, asked.org, Ground(asked.lease))
+            if asked.job == "after":
+                return follow_up(app, asked.org)
             due = Due(tuple(asked.at), asked.overdue, asked.org, Ground(asked.lease, app.folder))
             mishap = Mishap(asked.crash_after, asked.stop_at, asked.unfenced)
             return send(app, number, due, mishap if app.mode != "live" else Mishap())
@@ -229,6 +231,22 @@ def look_for_all(app: App, organisation: str, ground: Ground) -> int:
                 ):
                     return 0
             time.sleep(app.timing.look_every.total_seconds())
+    finally:
+        reach.close()
+    return 0
+
+
+def follow_up(app: App, organisation: str) -> int:
+    """Remove and read back what is due. Nothing is published here, so it asks for no lease."""
+
+    def say(one: reconcile.Reconciled) -> None:
+        sys.stderr.write(f"after       {one.delivery.name}    {one.said}\n")
+
+    reach = app.reach()
+    try:
+        after.follow_up(
+            app.db, app.clock, reach, app.timing, say, organisation=organisation, seconds=RECONCILE_FOR
+        )
     finally:
         reach.close()
     return 0

@@ -42,7 +42,7 @@ class FacebookPosts:
         return None
 
     def retract(self, prepared: Prepared, receipt: Receipt, http: Http) -> None:
-        """DELETE /{post-id}. Graph's "does not exist, or missing permissions" (100/33) is left to the look."""
+        """DELETE /{post-id}. Graph's "not there, or not yours" (100/33) is left to the look."""
         request = Request("DELETE", self._post(prepared, receipt), (("Accept", "application/json"),))
         reply = http.send(request)
         fault = replies.mapping(replies.json_object(reply).get("error"))
@@ -82,6 +82,7 @@ def _pictures(post: Mapping[str, Any]) -> int:
 
 
 def message(post: dict[str, Any]) -> str:
+    """The words of a post, "" where it has none."""
     message = post.get("message")
     return message if isinstance(message, str) else ""
 

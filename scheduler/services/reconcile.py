@@ -173,12 +173,12 @@ def _conclude(
         for look in found:
             one, d = look, look.delivery
             if d.id not in current:
-                if not _contested(d, reach, rivals):
+                if not contested(d, reach, rivals):
                     _too_late(conn, now, one, taken)
                 continue
             if not _still(attempts[d.id], one.attempt):
                 continue  # another process was quicker; what it found out may differ from what we saw
-            if isinstance(one.result, Receipt) and _contested(d, reach, rivals):
+            if isinstance(one.result, Receipt) and contested(d, reach, rivals):
                 one = replace(
                     one, result=CannotTell("anothers", "two deliveries with these words are in doubt")
                 )
@@ -249,7 +249,7 @@ def _ask_about(d: Delivery, proofs: Sequence[Receipt]) -> outbox.Change:
     return d, State.ASKING, {"reason": f"{said}: look at the account, then launchday resolve {d.name}"}, event
 
 
-def _contested(d: Delivery, reach: Reach, rivals: Sequence[Delivery]) -> bool:
+def contested(d: Delivery, reach: Reach, rivals: Sequence[Delivery]) -> bool:
     """Whether the post found may as well be that of another delivery in doubt: found by its words alone."""
     if reach.capability(d.platform) is Capability.RECORD:
         return False  # found by its own record key

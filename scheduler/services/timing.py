@@ -12,6 +12,9 @@ class Timing:
 
     `arm_lead` and `arm_each`: a wave is armed that long before T0, and so much more for each delivery.
     `settle`: how long a platform may take to show a post it has accepted.
+    `read_after`: a post is first read back so long after its receipt, then with growing pauses up to
+    `read_every`; not to be seen for `vanished` is no lag any more; where the platform cannot say, reading
+    back ends after `read_for`. `remove_for`: so long a removal is tried before a person is asked.
     """
 
     arm_lead: timedelta
@@ -21,6 +24,11 @@ class Timing:
     settle: timedelta
     look_every: timedelta
     soon: timedelta
+    read_after: timedelta = timedelta(seconds=10)
+    read_every: timedelta = timedelta(hours=1)
+    vanished: timedelta = timedelta(minutes=10)
+    read_for: timedelta = timedelta(hours=24)
+    remove_for: timedelta = timedelta(minutes=10)
 
     def arming(self, deliveries: int) -> timedelta:
         """How long before T0 arming begins for a wave of so many deliveries."""
@@ -53,4 +61,9 @@ SIMULATION = Timing(
     settle=timedelta(seconds=2),
     look_every=timedelta(seconds=1),
     soon=timedelta(seconds=3),
+    read_after=timedelta(seconds=1),
+    read_every=timedelta(seconds=5),
+    vanished=timedelta(seconds=6),
+    read_for=timedelta(seconds=60),
+    remove_for=timedelta(seconds=20),
 )

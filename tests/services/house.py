@@ -12,10 +12,12 @@ from scheduler.domain.account import Account, Directory, Organisation, Person
 from scheduler.domain.campaign import Rendered
 from scheduler.domain.content import Blackout, Content, Media, Plan, Policy
 from scheduler.domain.delivery import Delivery, State
+from scheduler.domain.publisher import Capability
 from scheduler.errors import NotSent, Source
 from scheduler.evidence.entry import Actor
 from scheduler.services import gate as gates
 from scheduler.services import queue as queues
+from scheduler.services import readback, retract
 from scheduler.services import reconcile as looks
 from scheduler.services.arm import arm, stored, unstored
 from scheduler.services.clock import Clock
@@ -30,7 +32,7 @@ from scheduler.store.database import Database
 from scheduler.transport.http import Transport
 from tests.conftest import NOON, Hands
 
-from .platform import PLATFORMS, Fake, Platform
+from .platform import PLATFORMS, Fake, Platform, Showing
 
 LAUNCH = datetime(2027, 3, 9, 7, 0, tzinfo=UTC)
 POLICY = Policy(partner_org="charity", partner_when=("helpline",))
@@ -125,7 +127,10 @@ class House:
     transport: Transport = field(default_factory=Transport)
 
     def __post_init__(self) -> None:
-        self.publishers = {name: Fake(name, c, self.world) for name, c in PLATFORMS.items()}
+        self.publishers: dict[str, Fake] = {
+            name: (Fake if c is Capability.WRITE_ONLY else Showing)(name, c, self.world)
+            for name, c in PLATFORMS.items()
+        }
         for organisation in ORGANISATIONS:
             people = DIRECTORY.people_of(organisation, "approver")
             self.approvers[organisation] = tuple(p.slug for p in people)
@@ -259,6 +264,16 @@ class House:
         self.hands.at += after
         said = looks.reconcile(self.db, self.clock, self.reach, LIVE, self.is_dead)
         return [s.said for s in said]
+
+    def read_back(self, after: timedelta = timedelta(0)) -> list[str]:
+        """One round of reading back, `after` a while."""
+        self.hands.at += after
+        return [s.said for s in readback.read_back(self.db, self.clock, self.reach, LIVE)]
+
+    def remove(self, after: timedelta = timedelta(0)) -> list[str]:
+        """One round of removing, `after` a while."""
+        self.hands.at += after
+        return [s.said for s in retract.remove(self.db, self.clock, self.reach, LIVE)]
 
     def adopt(self) -> tuple[Delivery, ...]:
         """What dead senders left behind."""

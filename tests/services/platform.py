@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from scheduler.domain.account import Account
-from scheduler.domain.publisher import Capability, Http, Outgoing, Prepared, Receipt, Reply, Request
+from scheduler.domain.publisher import Capability, Http, Outgoing, Prepared, Receipt, Reply, Request, Seen
 from scheduler.errors import (
     CannotTell,
     NotSent,
@@ -115,6 +115,38 @@ class Fake:
             if post.account == prepared.account.id and post.text == prepared.content.text and same:
                 return Receipt(str(post.number), f"https://fake.example/{post.number}")
         return None
+
+
+@dataclass
+class Showing(Fake):
+    """One whose posts can be looked at and removed. `deletes`: what a removal does, in turn, then `done`.
+
+    `done`, `kept` (answers that it has none, and keeps it), `lost` (fails), `lost_but_done`, `refused`.
+    """
+
+    deletes: list[str] = field(default_factory=list)
+    asked_to_remove: list[str] = field(default_factory=list)
+
+    def look(self, prepared: Prepared, receipt: Receipt, http: Http) -> Seen | None:
+        if self.broken:
+            raise ZeroDivisionError
+        if self.world.blind:
+            raise CannotTell("http_503", "the platform does not say")
+        post = next((p for p in self.world.posts if str(p.number) == receipt.remote_id), None)
+        if post is None or self.world.lagging:
+            return None
+        same = post.text == prepared.content.text
+        return Seen(receipt.url, "" if same else "the words are not the approved ones")
+
+    def retract(self, prepared: Prepared, receipt: Receipt, http: Http) -> None:
+        how = self.deletes.pop(0) if self.deletes else "done"
+        self.asked_to_remove.append(receipt.remote_id)
+        if how == "refused":
+            raise Rejected("not_yours", "the post is not this account's to remove")
+        if how in ("done", "lost_but_done"):
+            self.world.posts = [p for p in self.world.posts if str(p.number) != receipt.remote_id]
+        if how in ("lost", "lost_but_done"):
+            raise OutcomeUnknown("timeout", "no reply came")
 
 
 PLATFORMS = {c.value: c for c in Capability}
