@@ -20,7 +20,7 @@ lint: $(STAMP)
 	$(BIN)/lint-imports --no-cache
 
 bench: $(STAMP) ## arrival after T0, as ratios within one run
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench $(ARGS)
 
 prove: $(STAMP) ## the crash and fault rehearsals, again and again
 	QUICK=$(QUICK) $(BIN)/python -m tests.prove

@@ -28,6 +28,8 @@ from scheduler.store import lock, mark
 from scheduler.store.database import Database, open_database
 from scheduler.transport.http import Transport
 
+BEAT = 5.0  # seconds between two signs of life that a daemon writes (`beat`)
+
 Mode = Literal["live", "simulation", "rehearsal"]
 
 

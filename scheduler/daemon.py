@@ -23,7 +23,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
-from scheduler.app import App, refresh_accounts
+from scheduler.app import BEAT, App, refresh_accounts
 from scheduler.domain.content import instant, parse_instant
 from scheduler.domain.delivery import OUT, Delivery, State
 from scheduler.domain.gates import gates
@@ -33,6 +33,7 @@ from scheduler.publishers.simulated import process as platforms
 from scheduler.services.after import is_due
 from scheduler.services.gate import facts
 from scheduler.services.lease import LOST
+from scheduler.services.lookout import Lookout
 from scheduler.services.notify import waits
 from scheduler.services.standing import Standing
 from scheduler.services.windows import close_windows
@@ -63,8 +64,13 @@ class Daemon:
     _systemd: Systemd = field(default_factory=lambda: Systemd(os.environ))
     _asked: float = float("-inf")
     _standing: Standing | None = None
+    _lookout: Lookout = field(init=False)
+    _beaten: float = float("-inf")
     _stopping: threading.Event = field(default_factory=threading.Event)
     _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self._lookout = Lookout(self.app.db, self.app.clock, self.app.timing, self.organisation)
 
     def run(self, *, once_until: datetime | None = None) -> None:
         """Work until SIGTERM or SIGINT; with `once_until`, until all that is due by then has an outcome.
@@ -85,7 +91,7 @@ class Daemon:
                     waker.start()
                     self.tick()
                     self._systemd.ready("publishes what is approved and due")
-                    while not self._stopping.wait(0.2):
+                    while not self._stopping.wait(60 if once_until is None else 0.2):
                         if once_until is not None and not self._work_left(once_until):
                             break
             finally:
@@ -94,6 +100,7 @@ class Daemon:
                 self._wait_for_senders()
                 if self.app.mode == "simulation":
                     platforms.stop(folder / "platforms")
+                self._lookout.close()
                 self._beat(stopped=True)
                 for path in pid_files:
                     path.unlink(missing_ok=True)
@@ -120,30 +127,36 @@ class Daemon:
         """Look what is due; harmless at any time and any number of times."""
         if not self._one_at_a_time.acquire(blocking=False):
             return
-        worked = True
         try:
-            for step in (
-                self._reap,
-                self._look_where_we_stand,
-                self._follow_clock,
-                self._start_senders,
-                self._start_reconciling,
-                self._start_after,
-                self._close_windows,
-                self._tell_people,
-                self._beat,
-            ):
-                # A bad step (a busy database, a full disk) costs neither the others nor the daemon: the
-                # next tick looks again.
-                try:
-                    step()
-                except Exception as error:
-                    worked = False
-                    self.say(f"trouble     {type(error).__name__}: {str(error)[:200].splitlines()[:1]}")
+            worked = self._carefully(self._reap, self._look_where_we_stand)
+            if self._lookout.wanted() or self._children:
+                looks = (
+                    self._follow_clock,
+                    self._start_senders,
+                    self._start_reconciling,
+                    self._start_after,
+                    self._close_windows,
+                )
+                worked = self._carefully(*looks) and self._carefully(self._lookout.looked) and worked
+            worked = self._carefully(self._tell_people, self._beat) and worked
         finally:
             self._one_at_a_time.release()
         if worked:  # a tick that hangs or fails each time is restarted by systemd's watchdog
             self._systemd.alive()
+
+    def _carefully(self, *steps: Callable[[], None]) -> bool:
+        """Whether all went well. A bad step (a busy database, a full disk) costs neither the others nor us.
+
+        The next tick looks again.
+        """
+        worked = True
+        for step in steps:
+            try:
+                step()
+            except Exception as error:
+                worked = False
+                self.say(f"trouble     {type(error).__name__}: {str(error)[:200].splitlines()[:1]}")
+        return worked
 
     def _follow_clock(self) -> None:
         self.app.clock.follow(self.app.db)
@@ -311,7 +324,10 @@ class Daemon:
         return files
 
     def _beat(self, *, stopped: bool = False) -> None:
-        """Say that we live, for status and doctor."""
+        """Say every few seconds that we live, for status and doctor."""
+        if not stopped and time.monotonic() < self._beaten + BEAT:
+            return
+        self._beaten = time.monotonic()
         said = {
             "pid": os.getpid(),
             "at": instant(datetime.now(UTC)),

@@ -6,6 +6,7 @@ Tokens live only here. It holds its own lock while it lives, so that others can 
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 import time
@@ -95,7 +96,7 @@ def send(app: App, number: str, due: Due, mishap: Mishap = Mishap()) -> int:  # 
         at = app.clock.now() if due.overdue else max(due.instants)
         volley = Volley(reach.transport, [a.shot for a in ready])
         try:
-            return _launch(app, reach, volley, Wave(number, at, ready, unapproved, due.ground), mishap)
+            return launch(app, reach, volley, Wave(number, at, ready, unapproved, due.ground), mishap)
         finally:
             volley.close()
     finally:
@@ -116,16 +117,21 @@ class Wave:
     ground: Ground
 
 
-def _launch(app: App, reach: Reach, volley: Volley, wave: Wave, mishap: Mishap) -> int:
+def launch(app: App, reach: Reach, volley: Volley, wave: Wave, mishap: Mishap) -> int:
+    """Connect, ask the gate, fire and settle what is armed; returns an exit code."""
     at, lead = wave.at, app.timing.gate_lead(len(wave.ready))
-    _sleep_until(app, at - app.timing.connect_lead)
+    connecting = app.timing.connecting(len(wave.ready))
+    by_id = {a.delivery.id: a for a in wave.ready}
+    armed = {
+        i: Ready(a.delivery.content_sha256, stored(a.prepared), a.delivery.content) for i, a in by_id.items()
+    }
+    armed |= {d.id: Ready(d.content_sha256) for d in wave.unapproved}
+    gc.freeze()  # what was armed stays: the collector need not look through it again at every turn
+    _sleep_until(app, at - connecting)
     now = app.clock.now()
     # A wave that is late already gives its connections their time; one that is on time none beyond its gate.
-    late = now + app.timing.connect_lead / 2 > at - lead
+    late = now + connecting / 2 > at - lead
     volley.connect((now + LATE_CONNECTING if late else at - lead).timestamp())
-    by_id = {a.delivery.id: a for a in wave.ready}
-    armed = {i: Ready(a.delivery.content_sha256, stored(a.prepared)) for i, a in by_id.items()}
-    armed |= {d.id: Ready(d.content_sha256) for d in wave.unapproved}
     fence = Fence()
     if not fence.counts_suspend:
         sys.stderr.write(

@@ -55,7 +55,9 @@ def arm_wave(
     a slow, refusing or hanging platform costs its own deliveries, not the wave's punctuality.
     """
     at = max(due.instants)
-    stop = at - timing.connect_lead - timedelta(seconds=1)
+    with db.read() as conn:
+        size = sum(n for instant, n in outbox.waves(conn, at) if instant in due.instants)
+    stop = at - timing.connecting(size) - timedelta(seconds=1)
     soon = clock.now() + timedelta(seconds=2)
     end = stop if stop > soon and not due.overdue else clock.now() + LATE_ARMING
     armed: dict[str, Armed] = {}

@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from scheduler.domain.content import Content
 from scheduler.domain.publisher import Receipt, Reply
 from scheduler.errors import PublishError, RefusedTransition, TryLater
 from scheduler.services.arm import Armed
@@ -24,6 +25,8 @@ from scheduler.store.database import Database
 from scheduler.transport.volley import Fired, Volley
 
 GROUP = 50  # outcomes per commit: an fsync costs 6 ms (measured), a group shares one
+LARGEST = 500  # and at most so many, where more than a group has come already
+GATHER = 0.02  # seconds that the first outcome of a group waits for others
 READ_AT_ONCE = 200  # replies of one platform that are put to its publisher together
 READ_WITHIN = 5.0  # seconds its publisher has for them: reading is pure
 
@@ -39,39 +42,54 @@ def collect(
     within: timedelta,
 ) -> None:
     """Record outcomes in groups as replies come: a slow platform does not keep others unrecorded."""
-    waiting = [Outcome(i, passed.attempts[i], why) for i, why in fired.not_sent.items()]
+    contents = {a.delivery.content_sha256: a.delivery.content for a in by_id.values()}
+    _record(db, clock, [Outcome(i, passed.attempts[i], why) for i, why in fired.not_sent.items()], contents)
     open_still = set(passed.attempts) - set(fired.not_sent)
     inbox = _read(clock, reach, volley, by_id, within)
-    done = False
-    while not done:
+    more = True
+    while more:
+        group, more = _together(inbox)
+        outcomes = []
+        for delivery_id, result in group:
+            open_still.discard(delivery_id)
+            late = fired.started[delivery_id] - by_id[delivery_id].delivery.due.timestamp()
+            outcomes.append(
+                Outcome(delivery_id, passed.attempts[delivery_id], result, max(1, int(late * 1e6)))
+            )
+        _record(db, clock, outcomes, contents)
+    _record(db, clock, [Outcome(i, passed.attempts[i], never_answered()) for i in open_still], contents)
+
+
+Result = tuple[str, Receipt | PublishError]
+
+
+def _together(inbox: queue.Queue[Result | None]) -> tuple[list[Result], bool]:
+    """What is recorded together, and whether more may come: what is there, or comes in a moment."""
+    group: list[Result] = []
+    end = float("inf")
+    while len(group) < LARGEST:
+        left = end - time.monotonic() if len(group) < GROUP else 0.0
         try:
-            item = inbox.get(timeout=0.1)
-            if item is None:
-                done = True
-            else:
-                delivery_id, result = item
-                open_still.discard(delivery_id)
-                late = fired.started[delivery_id] - by_id[delivery_id].delivery.due.timestamp()
-                waiting.append(
-                    Outcome(delivery_id, passed.attempts[delivery_id], result, max(1, int(late * 1e6)))
-                )
+            one = inbox.get(timeout=max(0.0, left) if group else None)
         except queue.Empty:
-            pass
-        if done or len(waiting) >= GROUP or (waiting and inbox.empty()):
-            _record(db, clock, waiting)
-            waiting = []
-    _record(db, clock, [Outcome(i, passed.attempts[i], never_answered()) for i in open_still])
+            break
+        if one is None:
+            return group, False
+        if not group:
+            end = time.monotonic() + GATHER
+        group.append(one)
+    return group, True
 
 
 def _read(
     clock: Clock, reach: Reach, volley: Volley, by_id: Mapping[str, Armed], within: timedelta
-) -> queue.Queue[tuple[str, Receipt | PublishError] | None]:
+) -> queue.Queue[Result | None]:
     """Results as they come, and None once there are no more.
 
     Each platform's replies are put to its publisher by a thread of their own: one that hangs holds up its
     own platform's only.
     """
-    inbox: queue.Queue[tuple[str, Receipt | PublishError] | None] = queue.Queue()
+    inbox: queue.Queue[Result | None] = queue.Queue()
     desks: dict[str, queue.Queue[tuple[str, Reply] | None]] = {
         platform: queue.Queue() for platform in {a.delivery.platform for a in by_id.values()}
     }
@@ -116,20 +134,21 @@ def _read(
     return inbox
 
 
-def _record(db: Database, clock: Clock, outcomes: Sequence[Outcome]) -> None:
+def _record(db: Database, clock: Clock, outcomes: Sequence[Outcome], contents: Mapping[str, Content]) -> None:
     """Settle, again and again while the database is busy: a receipt in hand is not thrown away.
 
     One that does not fit what is stored costs only itself: it is kept as evidence, and looked for.
     """
     try:
-        patiently(lambda: settle(db, clock, outcomes))
+        patiently(lambda: settle(db, clock, outcomes, contents))
     except (RefusedTransition, IntegrityError) as odd:
         if len(outcomes) == 1:
             sys.stderr.write(f"an outcome fits nothing that is stored ({odd}); it is kept and looked for\n")
             patiently(lambda: keep(db, clock, outcomes[0]))
             return
-        for one in outcomes:
-            _record(db, clock, [one])
+        half = len(outcomes) // 2
+        for some in (outcomes[:half], outcomes[half:]):
+            _record(db, clock, some, contents)
 
 
 def patiently(work: Callable[[], None], seconds: float = 60.0) -> None:

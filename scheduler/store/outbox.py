@@ -290,6 +290,12 @@ def counts(conn: Connection, campaign: str = "") -> dict[State, int]:
     return {State(s): n for s, n in conn.execute(query)}
 
 
+def next_close(conn: Connection) -> list[datetime]:
+    """When the next window of a delivery that waits closes; empty where none waits."""
+    first = conn.execute(select(func.min(_d.c.not_after)).where(_d.c.state == State.SCHEDULED.value)).scalar()
+    return [parse_instant(first)] if first else []
+
+
 def due_past(conn: Connection, now: datetime) -> list[Delivery]:
     """Deliveries that wait though their window has closed."""
     query = select(*_COLUMNS).where(_d.c.state == State.SCHEDULED.value, _d.c.not_after < instant(now))

@@ -8,15 +8,27 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import NamedTuple
 
 import requests
 from requests.adapters import HTTPAdapter
 
-from scheduler.domain.publisher import Reply, Request
+from scheduler import sender
+from scheduler.domain.content import parse_instant
+from scheduler.domain.delivery import State
+from scheduler.domain.publisher import Prepared, Reply, Request
+from scheduler.evidence.entry import ulid
+from scheduler.publishers.mastodon import Mastodon
+from scheduler.services.ground import Ground
+from scheduler.services.mishap import Mishap
+from scheduler.store import lock, log, outbox
 from scheduler.transport.http import Transport
 from scheduler.transport.room import make_room
 from scheduler.transport.volley import Shot, Volley
-from scheduler.transport.wire import json_body, serialise
+from scheduler.transport.wire import serialise
+from tests.bench import campaign
 
 _LEAD = 0.1  # seconds from ready to T0
 _GRACE = 0.02  # seconds of silence before the server answers a burst
@@ -37,26 +49,28 @@ class Wave:
     ready: Callable[[float], None]
 
 
-Method = Callable[[Wave], float]
-"""Sends the wave, reads every reply, returns T0 (unix seconds). Raises where a reply is missing."""
+class Sent(NamedTuple):
+    """T0 (unix seconds), and how many seconds it took until the last reply was read (or recorded)."""
+
+    at: float
+    took: float
+
+
+Method = Callable[[Wave], Sent]
+"""Sends the wave, reads every reply. Raises where a reply is missing."""
 
 
 def wave(base_url: str, accounts: int, ready: Callable[[float], None]) -> Wave:
-    """Requests like Mastodon's: a status of about 400 bytes of JSON with its key."""
-    words = "Worried about your own thoughts or behaviour, or someone else's? Stop It Now is there. "
+    """The requests of the campaign: a Mastodon status of about 400 bytes of JSON with its key."""
+    publisher, known = Mastodon(), campaign.directory(accounts, base_url)
     made = [
-        Request(
-            "POST",
-            f"{base_url}/api/v1/statuses",
-            (("Content-Type", "application/json"), ("Idempotency-Key", f"{number:032x}")),
-            json_body({"status": (words * 4)[:330], "visibility": "public", "language": "en", "n": number}),
-        )
-        for number in range(accounts)
+        publisher.request(Prepared(campaign.content(one), one, {"user": "1", "media": []}), f"{number:032x}")
+        for number, one in enumerate(known.accounts)
     ]
-    return Wave(base_url, made, "bench-token-0123456789abcdef0123456789abcdef", ready)
+    return Wave(base_url, made, campaign.TOKEN, ready)
 
 
-def raw(wave: Wave) -> float:
+def raw(wave: Wave) -> Sent:
     """The limit: pre-opened sockets, ready bytes, one loop at T0."""
     address = ("127.0.0.1", int(wave.base_url.rpartition(":")[2]))
     make_room(len(wave.requests))
@@ -71,10 +85,10 @@ def raw(wave: Wave) -> float:
     for sock, piece in pairs:
         sock.send(piece)
     _read_all(socks)
-    return at
+    return Sent(at, time.time() - at)
 
 
-def volley(wave: Wave) -> float:
+def volley(wave: Wave) -> Sent:
     """Ours: what the sender does, from Shot to replies."""
     transport = Transport()
     shots = [Shot(str(n), request, wave.base_url, wave.token) for n, request in enumerate(wave.requests)]
@@ -92,10 +106,10 @@ def volley(wave: Wave) -> float:
     finally:
         ours.close()
         transport.close()
-    return at
+    return Sent(at, time.time() - at)
 
 
-def pool(wave: Wave) -> float:
+def pool(wave: Wave) -> Sent:
     """What most schedulers do, at its best: requests with warm connections and 64 threads."""
     with requests.Session() as session, ThreadPoolExecutor(64) as threads:
         session.trust_env = False
@@ -112,7 +126,41 @@ def pool(wave: Wave) -> float:
         at = time.time() + _LEAD
         time.sleep(max(0.0, at - time.time()))
         assert set(threads.map(send, wave.requests)) == {200}
-    return at
+    return Sent(at, time.time() - at)
+
+
+class Protocol:
+    """The whole protocol: the sender's own launch, with gate, log, last look and settling on a real disk.
+
+    It takes as long as from the beginning of the gate to the last outcome that is committed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __call__(self, wave: Wave) -> Sent:
+        """Send the wave as a sender does once it has armed it."""
+        with campaign.opened(self._folder, len(wave.requests), wave.base_url) as app:
+            ready = campaign.armed(app)
+            span = app.timing.connecting(len(ready)) + timedelta(seconds=0.2)
+            reach, number = app.reach(), ulid(app.clock.wall())
+            volley = Volley(reach.transport, [a.shot for a in ready])
+            wave.ready(_GRACE)
+            app.clock.offset = campaign.LAUNCH - span - app.clock.wall()
+            try:
+                with lock.Lock(app.folder / "senders" / f"{number}.lock", "this sender runs"):
+                    what = sender.Wave(number, campaign.LAUNCH, ready, (), Ground())
+                    assert sender.launch(app, reach, volley, what, Mishap()) == 0
+                ended = app.clock.now()
+            finally:
+                volley.close()
+                reach.close()
+            with app.db.read() as conn:
+                assert outbox.counts(conn) == {State.PUBLISHED: len(ready)}
+                (first,) = outbox.attempts_of(conn, [ready[0].delivery.id])[ready[0].delivery.id]
+                log.verify(conn)
+            took = ended - parse_instant(first.intent_at)
+            return Sent((campaign.LAUNCH - app.clock.offset).timestamp(), took.total_seconds())
 
 
 def _read_all(socks: Sequence[socket.socket]) -> None:

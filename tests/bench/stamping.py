@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import json
 import multiprocessing
 import select
 import socket
@@ -16,8 +17,11 @@ from collections import deque
 from multiprocessing.connection import Connection
 
 from scheduler.transport.room import make_room
+from tests.bench.campaign import WORDS
 
-_BODY = b'{"id":"114","url":"https://mastodon.example/@force/114","visibility":"public"}' + b" " * 200
+_BODY = json.dumps(
+    {"id": "114", "url": "https://mastodon.example/@force/114", "content": WORDS, "media_attachments": []}
+).encode()
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n" % len(_BODY)
 
 
