@@ -45,6 +45,9 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "status": ("run", "running", "Answer 'is it alright?' in one screen."),
     "service": ("run", "service", "Print or install the systemd unit of the daemon."),
     "notices": ("run", "notices", "List what people were told, or have still to be told."),
+    "backup": ("run", "keeping", "Copy the database into a file, while the daemon runs."),
+    "restore": ("run", "keeping", "Put a backup in the database's place, into safe mode."),
+    "upgrade": ("run", "keeping", "Bring an older database up to date; makes a backup first."),
     "log": ("audit", "log", "Read the posting log; `log verify` checks it."),
     "audit": ("audit", "audit", "Ask the posting log an auditor's question."),
 }

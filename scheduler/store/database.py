@@ -80,16 +80,22 @@ class Database:
 
 
 def open_database(url: str, mode: str, now: datetime, driver: Any = sqlite3) -> Database:
-    """Open, create or bring up to date the database at `url` for `mode`.
+    """Open the database at `url` for `mode`, or create it where there is none.
 
     PostgreSQL keeps each mode in a schema of its own. `driver` is SQLite's DB-API module. Raises StoreError
-    where it belongs to another mode, is damaged, or was made by a newer Launchday.
+    where it belongs to another mode, is damaged, or was made by an older or a newer Launchday.
     """
-    engine = _sqlite(url, driver) if url.startswith("sqlite") else _postgres(url, mode)
-    version = _version(engine)
-    if version is None or version < HEAD:
-        _migrate(engine)
-    elif version > HEAD:
+    engine = connect(url, mode, driver)
+    found = version(engine)
+    if found is None:
+        migrate(engine)
+    elif found < HEAD:
+        engine.dispose()
+        raise StoreError(
+            f"this database was made by an older Launchday (its tables are {found}, not {HEAD})",
+            help="launchday upgrade, which makes a backup first; stop the daemon before",
+        )
+    elif found > HEAD:
         engine.dispose()
         raise StoreError(
             "this database was made by a newer Launchday", help="install that version, or restore a backup"
@@ -97,6 +103,11 @@ def open_database(url: str, mode: str, now: datetime, driver: Any = sqlite3) -> 
     database = Database(engine, mode)
     _stamp(database, now)
     return database
+
+
+def connect(url: str, mode: str, driver: Any = sqlite3) -> Engine:
+    """An engine with the safe settings, whatever stands in the database. Raises StoreError."""
+    return _sqlite(url, driver) if url.startswith("sqlite") else _postgres(url, mode)
 
 
 def _stamp(database: Database, now: datetime) -> None:
@@ -122,7 +133,8 @@ def _stamp(database: Database, now: datetime) -> None:
         )
 
 
-def _version(engine: Engine) -> str | None:
+def version(engine: Engine) -> str | None:
+    """Which migration its tables are at; None where there are none yet. Raises StoreError where damaged."""
     try:
         with engine.connect() as conn:
             if not inspect(conn).has_table("alembic_version"):
@@ -138,17 +150,23 @@ def _version(engine: Engine) -> str | None:
         raise StoreError(f"the database cannot be opened: {text_of}", help="launchday doctor") from error
 
 
-def _migrate(engine: Engine) -> None:
+def migrate(engine: Engine, to: str = "head") -> None:
+    """Bring the tables to a migration, in one transaction: a crash leaves them as they were."""
+    with engine.connect().execution_options(launchday_write=True) as conn, conn.begin():
+        # Two first commands at once: the second waits here (or at BEGIN IMMEDIATE) and finds nothing to do.
+        _one_at_a_time(conn)
+        migrate_on(conn, to)
+
+
+def migrate_on(conn: Connection, to: str = "head") -> None:
+    """The same in the caller's transaction."""
     from alembic import command
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    with engine.connect().execution_options(launchday_write=True) as conn, conn.begin():
-        # Two first commands at once: the second waits here (or at BEGIN IMMEDIATE) and finds nothing to do.
-        _one_at_a_time(conn)
-        config.attributes["connection"] = conn
-        command.upgrade(config, "head")
+    config.attributes["connection"] = conn
+    command.upgrade(config, to)
 
 
 def _one_at_a_time(conn: Connection) -> None:
@@ -195,6 +213,11 @@ def wal_is_safe(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> bool:
     return any(version[:2] == line[:2] and version >= line for line in _WAL_FIXED) or version >= (3, 51, 3)
 
 
+def schema_of(mode: str) -> str:
+    """PostgreSQL keeps each mode in a schema of its own."""
+    return {"live": "launchday"}.get(mode, f"launchday_{mode}")
+
+
 def _postgres(url: str, mode: str) -> Engine:
     address = make_url(url)
     if address.drivername in ("postgres", "postgresql"):
@@ -204,7 +227,7 @@ def _postgres(url: str, mode: str) -> Engine:
             f"LAUNCHDAY_DATABASE_URL names '{address.drivername}', which is not supported",
             help="use sqlite:////path/to/file.db or postgresql://user@host/database",
         )
-    schema = {"live": "launchday"}.get(mode, f"launchday_{mode}")
+    schema = schema_of(mode)
     try:
         engine = create_engine(
             address, connect_args={"options": f"-csearch_path={schema} -csynchronous_commit=on"}
