@@ -22,8 +22,8 @@ lint: $(STAMP)
 bench: $(STAMP) ## arrival after T0, as ratios within one run
 	$(BIN)/python -m tests.bench $(ARGS)
 
-prove: $(STAMP) ## the crash and fault rehearsals, again and again
-	QUICK=$(QUICK) $(BIN)/python -m tests.prove
+prove: $(STAMP) ## every proof, counted; ARGS="--only kills --seed 7 --cycles 200 --database postgresql"
+	@QUICK=$(QUICK) $(BIN)/python -m tests.prove $(ARGS)
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Launchday needs Python 3.11 or newer: make PYTHON=python3.12 …") if sys.version_info < (3, 11) else None'

@@ -1,61 +1,140 @@
-"""`python -m tests.prove`: crash and fault rehearsals again and again, counted from the platforms' ledger.
+"""`python -m tests.prove`: every proof of the promise, counted, with its seed; ends in one JSON line.
 
-Progress goes to stderr; the last line on stdout is one JSON object. Exit code 1 after a duplicate or a loss.
-QUICK=1 runs 3 of each, PROVE_CYCLES=N runs N of each, otherwise 20. PROVE_SEED repeats the crash points.
+Progress goes to stderr, a short table too; the last line on stdout is one JSON object. Exit code 1 where any
+bar is broken, or a section broke.
 """
 
 from __future__ import annotations
 
+import argparse
+import importlib
+import importlib.util
+import inspect
 import json
 import os
-import random
-import shutil
+import platform
+import sqlite3
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import traceback
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scheduler.app import read_directory
-from scheduler.files.render import read_media, render
-from scheduler.files.workspace import load
-from scheduler.publishers import registry
-from scheduler.publishers.simulated import process
-from scheduler.rehearsal import Rehearsal
+SECTIONS = ("days", "mutants", "cuts", "kills", "stops", "daemons", "canaries")
 
-REPOSITORY = Path(__file__).parents[2]
-SUMMED = ("duplicates", "lost", "unconfirmed", "failed", "asking")
+Bar = tuple[str, Callable[[Any], bool], str]
+# What must be true of the figures: key, test, how people say it. `full`: only of the long version.
+BARS: Mapping[str, tuple[Bar, ...]] = {
+    "days": (
+        ("violations", lambda n: n == 0, "0"),
+        ("ask_share", lambda share: share < 0.07, "below 7 %"),
+    ),
+    "mutants": (("mutants_survived", lambda n: n == 0, "0"),),
+    "cuts": (("lost_intents", lambda n: n == 0, "0"),),
+    "kills": (
+        ("duplicates", lambda n: n == 0, "0"),
+        ("lost", lambda n: n == 0, "0"),
+        ("kills_ok", bool, "nothing else wrong, every step hit, naive senders found out"),
+    ),
+    "stops": (("late_sends", lambda n: n == 0, "0"), ("stops_ok", bool, "without the fence: late")),
+    "daemons": (("daemons_ok", bool, "refused, and at most one post even unrefused"),),
+    "canaries": (("canary_hits", lambda n: n == 0, "0"), ("canaries_ok", bool, "a leak is found")),
+}
+FULL: Mapping[str, tuple[Bar, ...]] = {
+    "days": (("days", lambda n: n >= 100_000, "at least 100,000"),),
+    "mutants": (("mutants", lambda n: n >= 30, "at least 30"),),
+    "cuts": (("power_cuts", lambda n: n >= 1_000, "at least 1,000"),),
+    "kills": (
+        ("kill9_cycles_sqlite", lambda n: n >= 1_000, "at least 1,000"),
+        ("kill9_cycles_postgresql", lambda n: n >= 500, "at least 500"),
+    ),
+    "stops": (("stops", lambda n: n >= 200, "at least 200"),),
+}
 
 
-def main() -> int:
-    """Rehearse; returns 1 where anything was sent twice or lost."""
-    cycles = 3 if os.environ.get("QUICK") else int(os.environ.get("PROVE_CYCLES", "20"))
-    seed = int(os.environ.get("PROVE_SEED", time.time_ns() % 1_000_000))
-    chance = random.Random(seed)
-    total: dict[str, Any] = {"cycles": 0, **dict.fromkeys(SUMMED, 0), "in_doubt": 0}
-    say(f"{cycles} crashes and {cycles} launches with faults; PROVE_SEED={seed}")
-    with workspace() as root:
-        wave = launch_wave(root)
-        kinds = [(kind, n) for n in range(1, cycles + 1) for kind in ("crash", "faults")]
-        for kind, n in kinds:
-            after = chance.randint(1, wave - 1)
-            figures = rehearse(root, kind, after)
-            total["cycles"] += 1
-            total["in_doubt"] += figures["in_doubt_after_crash"]
-            for name in SUMMED:
-                total[name] += figures[name]
-            point = f"killed after {after:2} of {wave}, {figures['in_doubt_after_crash']:2} in doubt; "
-            say(
-                f"{kind:6} {n:3}/{cycles}  {point if kind == 'crash' else ''}"
-                f"{figures['published']} published, {figures['duplicates']} twice, {figures['lost']} lost"
-            )
-            if figures["duplicates"] or figures["lost"]:
-                keep(root, f"{kind}-{n}")
-    total["seed"] = seed
-    print(json.dumps(total), flush=True)  # noqa: T201 - because this is its data
-    return 1 if total["duplicates"] or total["lost"] else 0
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the sections; returns 1 where a bar is broken."""
+    asked = _asked(argv)
+    seed = asked.seed if asked.seed is not None else time.time_ns() % 1_000_000
+    quick = asked.quick
+    say(f"prove: {'the small version' if quick else 'the whole of it'}, --seed {seed}")
+    figures: dict[str, Any] = {"quick": quick, "seed": seed, **machine()}
+    broken: list[str] = []
+    for name in asked.only:
+        if importlib.util.find_spec(f"tests.prove.{name}") is None:
+            broken.append(f"{name}: there is no such section")
+            continue
+        begun = time.monotonic()
+        try:
+            figures |= _section(name, asked, quick, seed)
+        except Exception:
+            traceback.print_exc()
+            broken.append(f"{name}: the section broke")
+        figures[f"{name}_seconds"] = round(time.monotonic() - begun)
+        broken += judged(name, figures, full=not quick and not asked.cycles)
+    table(asked.only, figures)
+    for line in broken:
+        say(f"BROKEN  {line}")
+    figures["broken"] = broken
+    print(json.dumps(figures), flush=True)  # noqa: T201 - because this is its data
+    return 1 if broken else 0
+
+
+def _asked(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.prove", description=__doc__)
+    parser.add_argument("--only", default="", help=f"sections, with commas between: {', '.join(SECTIONS)}")
+    parser.add_argument("--seed", type=int, help="repeats a run; printed where it is not given")
+    parser.add_argument("--cycles", type=int, default=0, help="launches, stops … instead of the usual number")
+    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="", help="only this one")
+    parser.add_argument("--quick", action="store_true", default=bool(os.environ.get("QUICK")))
+    asked = parser.parse_args(argv)
+    asked.only = [s for s in asked.only.split(",") if s] or list(SECTIONS)
+    if unknown := set(asked.only) - set(SECTIONS):
+        parser.error(f"no section is called {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
+    return asked
+
+
+def _section(name: str, asked: argparse.Namespace, quick: bool, seed: int) -> dict[str, Any]:
+    """Run one section, with those of the options that it takes."""
+    run = importlib.import_module(f"tests.prove.{name}").run
+    takes = inspect.signature(run).parameters
+    given = {"cycles": asked.cycles, "database": asked.database}
+    more = {n: v for n, v in given.items() if v and n in takes}
+    found: dict[str, Any] = run(quick=quick, seed=seed, say=say, **more)
+    return found
+
+
+def judged(name: str, figures: Mapping[str, Any], *, full: bool) -> list[str]:
+    """What is broken of the section's bars."""
+    bars = (*BARS.get(name, ()), *(FULL.get(name, ()) if full else ()))
+    return [
+        f"{key} is {figures.get(key, 'missing')}, and should be {words}"
+        for key, test, words in bars
+        if key not in figures or not test(figures[key])
+    ]
+
+
+def machine() -> dict[str, Any]:
+    """What it was measured on."""
+    return {
+        "cores": len(os.sched_getaffinity(0)),
+        "python": platform.python_version(),
+        "sqlite": sqlite3.sqlite_version,
+        "kernel": platform.release(),
+    }
+
+
+def table(names: Sequence[str], figures: Mapping[str, Any]) -> None:
+    """The figures that have a bar, for people."""
+    say("")
+    for name in names:
+        for key, test, words in (*BARS.get(name, ()), *FULL.get(name, ())):
+            if key in figures:
+                mark = "✓" if test(figures[key]) else "✗"
+                say(f"{mark} {name:10} {key:26} {figures[key]!s:>10}   should be {words}")
+        if on := figures.get(f"{name}_on"):
+            say(f"  {'':10} measured on {on}, {figures.get(f'{name}_seconds', 0)} s")
 
 
 def say(line: str) -> None:
@@ -63,61 +142,6 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)  # noqa: T201 - because this is its talk
 
 
-@contextmanager
-def workspace() -> Iterator[Path]:
-    """A copy of the campaign of this repository, away from the checkout."""
-    with tempfile.TemporaryDirectory(prefix="launchday-prove-") as folder:
-        root = Path(folder)
-        shutil.copy(REPOSITORY / "accounts.yaml", root)
-        shutil.copytree(REPOSITORY / "posts", root / "posts")
-        try:
-            yield root
-        finally:
-            process.stop(root / ".launchday/rehearsal/platforms")
-
-
-def launch_wave(root: Path) -> int:
-    """How many deliveries the launch wave has."""
-    made = prepared(root, crash_after=0)
-    return sum(r.plan.due == made.t0 for r in made.rendered)
-
-
-class Varied(Rehearsal):
-    """A rehearsal that is killed at a point of our choosing."""
-
-    crash_after: int = 0
-
-    def _crash(self, app: Any, after: int) -> int:
-        return super()._crash(app, self.crash_after or after)
-
-
-def prepared(root: Path, crash_after: int, **how: Any) -> Varied:
-    """The rehearsal of the one campaign, its files read anew."""
-    platforms = registry.load({a.platform for a in read_directory(root).accounts})
-    files, _ = load(root, platforms=platforms)
-    (one,) = files.campaigns
-    rendered = render(files, one)
-    pictures = {m.sha256: read_media(files, one, m) for r in rendered for m in r.content.media}
-    made = Varied(root, one, rendered, pictures, dict(os.environ), **how)
-    made.crash_after = crash_after
-    return made
-
-
-def rehearse(root: Path, kind: str, crash_after: int) -> dict[str, Any]:
-    """One rehearsal. A crash that left nothing in doubt proves nothing: made again, five times at most."""
-    for _ in range(5):
-        figures = prepared(root, crash_after, crash=kind == "crash", faults=kind == "faults").run()
-        if kind != "crash" or figures["in_doubt_after_crash"]:
-            return figures
-    return figures
-
-
-def keep(root: Path, name: str) -> None:
-    """What went wrong is kept to be looked at."""
-    kept = Path(tempfile.gettempdir()) / f"launchday-prove-{name}-{os.getpid()}"
-    shutil.copytree(root / ".launchday/rehearsal", kept, ignore_dangling_symlinks=True)
-    say(f"        kept in {kept}")
-
-
 if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[2]))
     sys.exit(main())

@@ -68,7 +68,8 @@ def plan(chance: random.Random) -> list[dict[str, Any]]:
         if chance.random() < 0.5:
             step = chance.choice(AFTER if n else FIRST)
             nth = chance.randint(1, 8) if step == "burst" else chance.choice((1, 1, 2))
-            kills.append({"step": step, "nth": nth, "who": who, "pause": chance.random() < 0.7})
+            pause = who != "daemon" and chance.random() < 0.7
+            kills.append({"step": step, "nth": nth, "who": who, "pause": pause})
         else:
             near = chance.random() < 0.5
             at = chance.uniform(-0.4, 0.15) if near else chance.uniform(-AHEAD, 3.5)
@@ -197,9 +198,7 @@ def tree(pid: int) -> list[int]:
 # The section
 
 
-def run(
-    *, quick: bool, seed: int, say: Say, cycles: int = 0, database: str = ""
-) -> dict[str, object]:
+def run(*, quick: bool, seed: int, say: Say, cycles: int = 0, database: str = "") -> dict[str, object]:
     """Kill on both databases; then the naive senders, which must be found out.
 
     `cycles`: launches in all (0: 1,500, or 45 where it is to be quick). `database` leaves the other one out.
@@ -211,12 +210,12 @@ def run(
         for name in which:
             share = cycles or (45 if quick else 1500)
             wanted = share if len(which) == 1 else share * (2 if name == "sqlite" else 1) // 3
-            totals[name] = _on(Path(folder) / name, name, wanted, seed, say, killed)
+            totals[name] = on(Path(folder) / name, name, wanted, seed, say, killed)
             said[name] = f"{totals[name].cycles} on {name}"
         hand = 2 if quick else 30
-        totals["command"] = _on(Path(folder) / "command", "sqlite", hand, seed, say, commanded, ahead=10.5)
+        totals["command"] = on(Path(folder) / "command", "sqlite", hand, seed, say, commanded, ahead=10.5)
         naive = {
-            way: _on(
+            way: on(
                 Path(folder) / way, "sqlite", 3 if quick else 20, seed, say, naively,
                 module="tests.prove.naive", more=("--way", way), silent=True,
             )
@@ -252,7 +251,7 @@ def run(
     }
 
 
-def _on(
+def on(
     folder: Path,
     database: str,
     cycles: int,
@@ -265,6 +264,7 @@ def _on(
     ahead: float = AHEAD,
     silent: bool = False,
 ) -> Total:
+    """So many launches in a folder of their own, on one of the databases."""
     folder.mkdir()
     with _server(database) as server, zygote(timing=TIMING) as forks:
         stage = Stage(folder, forks, server, module=module, more=more, ahead=ahead)

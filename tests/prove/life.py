@@ -11,6 +11,7 @@ import os
 import random
 import shutil
 import socket
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,17 +23,19 @@ from typing import Any
 
 from scheduler.app import App, open_app
 from scheduler.domain.delivery import Delivery, State
+from scheduler.domain.publisher import Checks
 from scheduler.evidence.entry import Actor
 from scheduler.files.render import render
 from scheduler.files.workspace import load
 from scheduler.publishers import registry
-from scheduler.publishers.simulated import ledger
+from scheduler.publishers.simulated import ledger, words
 from scheduler.services import clock as clocks
 from scheduler.services.hold import hold
 from scheduler.services.plan import plan
 from scheduler.services.queue import queue
 from scheduler.services.review import approve
 from scheduler.store import log, outbox
+from scheduler.transport.http import Transport
 from tests import postgres as pg
 from tests.prove.zygote import Zygote
 
@@ -107,8 +110,7 @@ def workspace(root: Path, mode: str = "simulation", address: Address = _simulate
     (root / "posts/spring").mkdir(parents=True)
     everyone = (*APPROVED, NO_WORD, HELD)
     organisations = [
-        ORGANISATION.format(o=o, n=n, **{p: address(o, p) for p in PLATFORMS})
-        for n, o in enumerate(everyone)
+        ORGANISATION.format(o=o, n=n, **{p: address(o, p) for p in PLATFORMS}) for n, o in enumerate(everyone)
     ]
     people = [PERSON.format(o=o) for o in everyone]
     text = ACCOUNTS.format(mode=mode, organisations="".join(organisations).rstrip(), people="\n".join(people))
@@ -132,6 +134,21 @@ def queued(app: App) -> None:
         approve(app.db, app.clock, app.directory, who, mine, "yes")
     who = Actor(f"p.{HELD}", HELD, "approver", "person", "as")
     hold(app.db, app.clock, who, f"org:{HELD}", "not today")
+
+
+def warm() -> None:
+    """Load what the first launch of a process loads: tables of publishers, entry points, certificates."""
+    with tempfile.TemporaryDirectory() as folder:
+        files, _ = load(workspace(Path(folder)), platforms=registry.load(set(PLATFORMS)))
+        rendered = render(files, files.campaigns[0])
+        for one in rendered:
+            publisher = registry.load({one.content.platform})[one.content.platform]
+            assert isinstance(publisher, Checks)
+            publisher.faults(one.content)
+        words.x_length("é")
+        app = open_app(Path(folder), "simulation", environ={})
+        app.close()
+    Transport().close()
 
 
 # What a launch meets on its way

@@ -58,7 +58,7 @@ def step_of(slot: int) -> str:
 
 def begin(slot: int, aim: dict[str, Any] | None, fire: Callable[[Mapping[str, Any]], None]) -> None:
     """In a new process: which slot is its own, and at which step it is to be hit."""
-    global _me, _aim, _fire  # noqa: PLW0603 - because one process is one place
+    global _me, _aim, _fire
     _me, _aim, _fire = slot, dict(aim) if aim else None, fire
 
 
@@ -152,5 +152,3 @@ def install(settings: Mapping[str, Any]) -> None:
 def timing_of(settings: Mapping[str, Any], base: Any) -> Any:
     """The same spans for the process that watches."""
     return replace(base, **{n: timedelta(seconds=v) for n, v in settings.get("timing", {}).items()})
-
-

@@ -164,7 +164,7 @@ class Zygote:
         self.ask(do="aim", life=life, aim={"step": step, "nth": nth, "who": who, "pause": pause, "n": number})
 
     def kill(self, life: str, who: str, number: int = 9, *, note: bool = True) -> list[dict[str, Any]]:
-        """Signal what lives: all, everything (platforms, too), daemon, sender or worker. Says whom and where."""
+        """Signal what lives: all, everything (platforms, too), a role, or a process. Says whom and where."""
         return list(self.ask(do="kill", life=life, who=who, n=number, note=note)["hit"])
 
     def hits(self, life: str) -> list[dict[str, Any]]:
@@ -188,7 +188,8 @@ def zygote(**settings: Any) -> Iterator[Zygote]:
         command = [sys.executable, "-m", "tests.prove.zygote", path, json.dumps(settings)]
         root = Path(__file__).parents[2]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=root) as child:
-            assert child.stdout and child.stdout.readline() == b"ready\n", "the zygote did not start"
+            assert child.stdout
+            assert child.stdout.readline() == b"ready\n", "the zygote did not start"
             try:
                 yield Zygote(path)
             finally:
@@ -401,6 +402,7 @@ def main() -> None:
             importlib.import_module(found.name)
     for name in ("psycopg", "sqlalchemy.dialects.sqlite", "sqlalchemy.dialects.postgresql.psycopg"):
         importlib.import_module(name)
+    importlib.import_module("tests.prove.life").warm()
     os.environ[_SOCKET] = path
     subprocess.Popen = Popen  # type: ignore[misc]
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
