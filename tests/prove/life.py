@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -207,7 +207,7 @@ class Verdict:
 
 
 def compare(app: App, posts: Sequence[ledger.Entry], came: Sequence[ledger.Arrival]) -> Verdict:
-    """Ledger and database side by side. Each account has one post, so whatever it has more is one too many."""
+    """Ledger and database side by side. Each account has one post: what it has more is one too many."""
     found, live = Verdict(), Counter(p.account for p in posts if not p.deleted)
     with app.db.read() as conn:
         every = outbox.find(conn)
@@ -256,15 +256,21 @@ class Life:
         """The launch, in this machine's time."""
         return (LAUNCH - self.app.clock.offset).timestamp()
 
-    def start(self) -> socket.socket:
+    def start(self) -> None:
         """Start the daemon, as `launchday run` does."""
+        self.close()
         argv = ["-C", str(self.root), "run", *self.more]
         talk = self.root / "daemon.txt"
         self.line = self.zygote.start(
             self.name, self.module, argv, talk=talk, env=self.environ, cwd=self.root
         )
         self.restarts += 1
-        return self.line
+
+    def close(self) -> None:
+        """Ask no more how the daemon is."""
+        if self.line is not None:
+            self.line.close()
+            self.line = None
 
     def running(self) -> bool:
         """Whether the daemon that was started last has not ended."""
@@ -292,10 +298,9 @@ class Life:
         (folder / "faults.json").write_text(json.dumps(list(rules)), "utf-8")
         argv = [str(folder), "--faults", str(folder / "faults.json")]
         module = "scheduler.publishers.simulated"
-        self.zygote.start(
-            self.name, module, argv, talk=self.root / "daemon.txt", env=self.environ, cwd=self.root
-        )
-        _until(lambda: (folder / "ready.json").exists())
+        talk = self.root / "daemon.txt"
+        self.zygote.start(self.name, module, argv, talk=talk, env=self.environ, cwd=self.root).close()
+        _until((folder / "ready.json").exists)
 
     def settle(self, patience: float = PATIENCE) -> Verdict:
         """Restart what was killed until everything has ended; then end all of it and compare."""
@@ -357,7 +362,8 @@ class Stage:
         app = open_app(root, "simulation", environ=environ)
         try:
             clocks.move_to(app.db, app.clock, LAUNCH - timedelta(seconds=self.ahead))
-            yield Life(name, root, self.zygote, app, environ, self.module, self.more)
+            with closing(Life(name, root, self.zygote, app, environ, self.module, self.more)) as life:
+                yield life
         finally:
             self.zygote.kill(name, "everything", note=False)
             self.zygote.forget(name)

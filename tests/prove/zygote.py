@@ -1,7 +1,7 @@
 """Real processes without a second of start-up: one that has imported everything, and forks.
 
-`python -m tests.prove.zygote SOCKET SETTINGS` listens; `Zygote` is its client. What it forks are processes
-of their own, with their own locks and a real SIGKILL. In them `subprocess.Popen` of our own modules comes
+`python -m tests.prove.zygote SOCKET DOOR SETTINGS` listens; `Zygote` is its client. What it forks are
+processes of their own, with their own locks and a real SIGKILL. In them `subprocess.Popen` of our own modules comes
 here too, so the senders of a daemon, and whatever these start, are forked as well. Each belongs to a `life`
 (one launch), and so do all that it starts.
 """
@@ -127,10 +127,18 @@ class Zygote:
     """What starts, kills and asks. Threads may share it: each request has a connection of its own."""
 
     path: str
+    door: socket.socket
+
+    def _knock(self) -> socket.socket:
+        """A line of our own (not by the path: pytest-socket lets no test connect to one)."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            _say(self.door, {}, [theirs.fileno()])
+        return ours
 
     def ask(self, **message: Any) -> dict[str, Any]:
         """One question, one answer."""
-        with _connect(self.path) as sock:
+        with self._knock() as sock:
             _say(sock, message)
             answer, _ = _hear(sock)
         assert answer is not None, "the zygote has gone"
@@ -140,7 +148,7 @@ class Zygote:
         self, life: str, module: str, argv: Sequence[str], *, talk: Path, env: Mapping[str, str], cwd: Path
     ) -> socket.socket:
         """Start `python -m module argv`; its output goes to `talk`. What is returned says when it ended."""
-        sock = _connect(self.path)
+        sock = self._knock()
         with talk.open("ab") as out, open(os.devnull, "rb") as nothing:
             message = {
                 "do": "start",
@@ -185,16 +193,18 @@ def zygote(**settings: Any) -> Iterator[Zygote]:
     """A running one; it ends, with all it has forked, when the block does."""
     with tempfile.TemporaryDirectory(prefix="launchday-zygote-") as folder:
         path = str(Path(folder) / "socket")
-        command = [sys.executable, "-m", "tests.prove.zygote", path, json.dumps(settings)]
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        door = theirs.fileno()
+        command = [sys.executable, "-m", "tests.prove.zygote", path, str(door), json.dumps(settings)]
         root = Path(__file__).parents[2]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=root) as child:
+        with ours, subprocess.Popen(command, stdout=subprocess.PIPE, pass_fds=[door], cwd=root) as child:
+            theirs.close()
             assert child.stdout
             assert child.stdout.readline() == b"ready\n", "the zygote did not start"
             try:
-                yield Zygote(path)
+                yield Zygote(path, ours)
             finally:
-                assert child.stdin
-                child.stdin.close()
+                ours.shutdown(socket.SHUT_RDWR)
                 child.wait(30)
 
 
@@ -217,36 +227,40 @@ class Server:
     """Forks, kills and reaps; one thread, one loop."""
 
     listener: socket.socket
+    door: socket.socket
     children: dict[int, Child] = field(default_factory=dict)
     aims: dict[str, dict[str, Any]] = field(default_factory=dict)
     hits: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     next_slot: int = 0
 
     def serve(self) -> Callable[[], None] | None:
-        """Until our input ends: None. In a forked child: what it is to run."""
+        """Until the door is closed: None. In a forked child: what it is to run."""
         wake, woken = socket.socketpair()
         for end in (wake, woken):
             end.setblocking(False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
         selector = selectors.DefaultSelector()
-        for what in (self.listener, woken):
+        for what in (self.listener, self.door, woken):
             selector.register(what, selectors.EVENT_READ)
-        selector.register(sys.stdin, selectors.EVENT_READ)
         while True:
             for key, _ in selector.select():
-                if key.fileobj is sys.stdin:
-                    for child in self.children.values():
-                        os.kill(child.pid, signal.SIGKILL)
-                    return None
                 if key.fileobj is woken:
                     woken.recv(4096)
                     self._reap()
-                elif key.fileobj is self.listener:
+                    continue
+                if key.fileobj is self.listener:
                     line, _ = self.listener.accept()
-                    if job := self._answer(line):
-                        selector.close()
-                        return job
+                else:
+                    said, fds = _hear(self.door)
+                    if said is None:
+                        for child in self.children.values():
+                            os.kill(child.pid, signal.SIGKILL)
+                        return None
+                    line = socket.socket(fileno=fds[0])
+                if job := self._answer(line):
+                    selector.close()
+                    return job
 
     def _answer(self, line: socket.socket) -> Callable[[], None] | None:
         said, fds = _hear(line)
@@ -292,7 +306,8 @@ class Server:
         for fd in fds:
             os.close(fd)
         self.children[pid] = Child(pid, life, _role(said), slot, line)
-        _say(line, {"pid": pid})
+        with contextlib.suppress(OSError):  # who asked for it may have been killed meanwhile
+            _say(line, {"pid": pid})
         return None
 
     @staticmethod
@@ -393,7 +408,7 @@ def _lifted(fd: int) -> int:
 
 def main() -> None:
     """Import, patch what the settings say, listen; in a forked child: become what was asked for."""
-    path, settings = sys.argv[1], json.loads(sys.argv[2])
+    path, door, settings = sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3])
     marks.install(settings)
     import scheduler
 
@@ -412,7 +427,7 @@ def main() -> None:
     gc.freeze()
     sys.stdout.write("ready\n")
     sys.stdout.flush()
-    job = Server(listener).serve()
+    job = Server(listener, socket.socket(fileno=door)).serve()
     if job is not None:
         job()
 
