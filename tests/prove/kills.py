@@ -112,15 +112,17 @@ def _next_aim(life: Life, todo: Sequence[Mapping[str, Any]]) -> bool:
 def many(
     stage: Stage, cycles: int, seed: int, say: Say, one: Callable[[Life, random.Random], Verdict]
 ) -> Total:
-    """So many launches with a kill in each, ten side by side; launch n is made from `seed` and n alone."""
+    """So many launches with a kill in each, some side by side; launch n is made from `seed` and n alone."""
+    side_by_side = min(SIDE_BY_SIDE, cycles)
     total, lock, numbers = Total(), threading.Lock(), iter(range(10**9))
 
     def work() -> None:
         while True:
             with lock:
-                if total.cycles >= cycles:
-                    return
                 n = next(numbers)
+                # Launches in which no kill fell are made again; where none ever falls, something is broken.
+                if total.cycles >= cycles or n >= 3 * cycles + side_by_side:
+                    return
             with stage.life() as life:
                 found = one(life, random.Random(f"{seed}/{n}"))
                 with lock:
@@ -131,8 +133,8 @@ def many(
                     if found.hits and total.cycles % 100 == 0:
                         say(f"kills   {total.cycles}/{cycles} launches, {total.kills} processes killed")
 
-    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        for done in [pool.submit(work) for _ in range(SIDE_BY_SIDE)]:
+    with ThreadPoolExecutor(side_by_side) as pool:
+        for done in [pool.submit(work) for _ in range(side_by_side)]:
             done.result()
     return total
 

@@ -11,12 +11,11 @@ import sys
 import time
 from pathlib import Path
 
+import requests
 from sqlalchemy import text
 
 from scheduler.app import open_app
 from scheduler.domain.delivery import State
-from scheduler.errors import PublishError
-from scheduler.services.arm import account_of
 from scheduler.services.arm import arm as arm_all
 from scheduler.store import outbox
 from tests.prove import marks
@@ -35,7 +34,6 @@ def main() -> int:
     while True:
         with app.db.read() as conn:
             waiting = [d for d in outbox.find(conn, states=[State.SCHEDULED]) if d.organisation in APPROVED]
-            profiles = outbox.column(conn, [d.id for d in waiting], "profile")
         if not waiting:
             return 0
         ready, _ = arm_all(app.db, reach, waiting, (app.clock.seconds() + 5))
@@ -50,10 +48,11 @@ def main() -> int:
             if asked.way == "mark":
                 published(one.delivery.id)
                 marks.mark("settled")
+            wanted, token = one.shot.request, {"Authorization": f"Bearer {one.shot.token}"}
             try:
-                http = reach.http(reach.place(account_of(profiles[one.delivery.id])))
-                http.send(one.shot.request)
-            except PublishError:
+                headers = {**dict(wanted.headers), **token}
+                requests.request(wanted.method, wanted.url, headers=headers, data=wanted.body, timeout=2)
+            except requests.RequestException:
                 continue
             marks.mark("replies")
             if asked.way == "retry":

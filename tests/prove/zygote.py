@@ -1,9 +1,9 @@
 """Real processes without a second of start-up: one that has imported everything, and forks.
 
 `python -m tests.prove.zygote SOCKET DOOR SETTINGS` listens; `Zygote` is its client. What it forks are
-processes of their own, with their own locks and a real SIGKILL. In them `subprocess.Popen` of our own modules comes
-here too, so the senders of a daemon, and whatever these start, are forked as well. Each belongs to a `life`
-(one launch), and so do all that it starts.
+processes of their own, with their own locks and a real SIGKILL. In them `subprocess.Popen` of our own
+modules comes here too, so the senders of a daemon, and whatever these start, are forked as well. Each
+belongs to a `life` (one launch), and so do all that it starts.
 """
 
 from __future__ import annotations
