@@ -26,8 +26,8 @@ from tests.prove.life import LAUNCH, TIMING, Life, Stage
 from tests.prove.zygote import zygote
 
 SIDE_BY_SIDE = 10
-STEPS = ("gate", "intents written, not committed", "gate passed", "last look", "burst", "burst")
-BEFORE = ("", "start", "arming", "armed", "connecting", "connected")
+STEPS = ("intents written, not committed", "gate passed", "last look", "burst", "burst")
+BEFORE = ("", "start", "arming", "armed", "connecting", "connected", "gate")
 GRACE = 0.25  # seconds that a byte may be on its way on a busy machine
 Say = Callable[[str], None]
 
@@ -43,7 +43,7 @@ class Total:
 
 
 def stopped(life: Life, chance: random.Random, *, fence: bool = True) -> tuple[int, str]:
-    """Stop one sender and let it go on; returns how many posts came late, and the step it stood in ("": none).
+    """Stop one sender and let it go on; returns how many posts came late, and the step in which it stood.
 
     One that stood before its gate asks the gate when it goes on: what that lets through is not late.
     """
