@@ -148,8 +148,8 @@ def killed(life: Life, chance: random.Random) -> Verdict:
 
 def naively(life: Life, chance: random.Random) -> Verdict:
     """One launch by a sender that does not think of crashes, killed in its burst."""
-    # A platform that knows our key forgives sending again; the two that know none are the even ones.
-    step, which = {"retry": ("replies", (2, 4, 6, 8)), "mark": ("settled", range(1, 9))}[life.more[-1]]
+    # Three of the platforms refuse the same post a second time; Mastodon without a key does not.
+    step, which = {"retry": ("replies", (3, 7)), "mark": ("settled", range(1, 9))}[life.more[-1]]
     return live(life, [{"step": step, "nth": chance.choice(which), "who": "all", "pause": True}], [])
 
 

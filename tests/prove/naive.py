@@ -1,7 +1,7 @@
 """Two senders as one writes them without thinking of crashes: what the harness must find fault with.
 
 `retry` marks a delivery as published after the platform's answer, and sends again what is not marked.
-`mark` marks it first, and sends then. Everything else is ours: arming, transport, platforms, database.
+`mark` marks it first, and sends then. Neither has a key. Arming, platforms and database are ours.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def main() -> int:
                 marks.mark("settled")
             wanted, token = one.shot.request, {"Authorization": f"Bearer {one.shot.token}"}
             try:
-                headers = {**dict(wanted.headers), **token}
+                headers = {n: v for n, v in wanted.headers if n != "Idempotency-Key"} | token
                 requests.request(wanted.method, wanted.url, headers=headers, data=wanted.body, timeout=2)
             except requests.RequestException:
                 continue

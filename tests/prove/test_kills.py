@@ -24,8 +24,8 @@ def quiet(_: str) -> None:
 def test_whatever_is_killed_when_nothing_goes_twice_and_nothing_is_lost(
     database: str, tmp_path: Path
 ) -> None:
-    total = kills.on(tmp_path / "lives", database, 10, 20270309, quiet, kills.killed)
-    assert (total.cycles >= 10, dict(total.wrong)) == (True, {})
+    total = kills.on(tmp_path / "lives", database, 7, 20270309, quiet, kills.killed)
+    assert (total.cycles >= 7, dict(total.wrong)) == (True, {})
     assert len(total.hit) > 4, "the kills all fell into the same few steps"
 
 

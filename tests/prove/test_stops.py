@@ -19,4 +19,4 @@ def test_a_sender_that_was_stopped_over_its_time_sends_nothing_late_and_nothing_
 
 
 def test_without_its_fence_it_sends_late(tmp_path: Path) -> None:
-    assert stops.on(tmp_path / "bare", "sqlite", 4, 20270309, quiet, fence=False).late > 0
+    assert stops.on(tmp_path / "bare", "sqlite", 2, 20270309, quiet, fence=False).late > 0
