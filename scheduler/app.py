@@ -22,6 +22,7 @@ from scheduler.publishers import registry
 from scheduler.publishers.simulated import process as platforms
 from scheduler.services import safe, secret
 from scheduler.services.clock import Clock
+from scheduler.services.pace import Pacing
 from scheduler.services.reach import Reach
 from scheduler.services.timing import LIVE, SIMULATION, Timing
 from scheduler.store import lock, mark
@@ -61,6 +62,10 @@ class App:
     def publishers(self) -> dict[str, Publisher]:
         """The publishers of the platforms that accounts.yaml names."""
         return registry.load({a.platform for a in self.directory.accounts})
+
+    def pacing(self) -> Pacing:
+        """What platforms take in how much time, and what accounts.yaml states besides."""
+        return Pacing(self.publishers(), self.directory.pace)
 
     def reach(self) -> Reach:
         """How a worker process reaches the platforms. Raises UsageError where simulated ones do not run."""

@@ -98,7 +98,7 @@ class Rehearsal:
         close = min(r.plan.close for r in self.rendered)
         # Approvals are given while they are still taken: an hour before the first of them closes.
         clocks.move_to(app.db, app.clock, close - timedelta(hours=1))
-        differences = plan(app.db, self.campaign.slug, self.rendered, app.clock.now())
+        differences = plan(app.db, self.campaign.slug, self.rendered, app.clock.now(), pacing=app.pacing())
         queue(app.db, app.clock, STAND_IN, differences, self.pictures)
         with app.db.read() as conn:
             waiting = outbox.find(conn)

@@ -13,6 +13,8 @@ from scheduler.cli.show import as_option, json_option, quiet_option, yes_option
 from scheduler.errors import UsageError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from scheduler.app import App
     from scheduler.domain.campaign import Campaign, Rendered, Workspace
     from scheduler.services.plan import Difference
@@ -57,7 +59,7 @@ def queue(
         workspace, planned = _plan(app, campaign)
         differences = [(c, d) for c, _, ds in planned for d in ds]
         changing = [d for _, d in differences if d.kind in ("add", "change", "withdraw")]
-        past = [d for d in changing if d.why == ("its time has passed",)]
+        past = [d for d in changing if d.past]
         if past and app.mode == "live":
             raise UsageError(
                 f"{len(past)} deliveries would be queued after their time, the first is {past[0].name}",
@@ -99,9 +101,13 @@ def _plan(app: App, campaign: str) -> tuple[Workspace, Planned]:
     from scheduler.services.plan import plan as compare
 
     workspace, wanted = session.wants(app, campaign)
-    return workspace, [
-        (c, rendered, compare(app.db, c.slug, rendered, app.clock.now())) for c, rendered in wanted
-    ]
+    planned: Planned = []
+    beside: list[Rendered] = []
+    for c, rendered in wanted:
+        found = compare(app.db, c.slug, rendered, app.clock.now(), pacing=app.pacing(), beside=beside)
+        beside += [d.rendered for d in found if d.kind in ("add", "change") and d.rendered]
+        planned.append((c, rendered, found))
+    return workspace, planned
 
 
 def _item(app: App, campaign: Campaign, d: Difference) -> dict[str, Any]:
@@ -141,14 +147,13 @@ def _grouped(app: App, differences: Sequence[tuple[Campaign, Difference]]) -> No
     from scheduler.domain.when import show as show_time
 
     platforms = list(dict.fromkeys(d.name.split("/")[1] for _, d in differences))
-    groups: dict[tuple[str, str, str], list[Difference]] = {}
+    groups: dict[tuple[str, str, str, datetime | None], list[Difference]] = {}
     for campaign, d in differences:
         if d.kind != "unchanged":
-            groups.setdefault((campaign.slug, d.post, d.kind), []).append(d)
+            due = d.rendered.plan.due if d.rendered else (d.delivery.due if d.delivery else None)
+            groups.setdefault((campaign.slug, d.post, d.kind, due), []).append(d)
     rows = []
-    for (_, post, kind), members in groups.items():
-        first = members[0]
-        due = first.rendered.plan.due if first.rendered else (first.delivery.due if first.delivery else None)
+    for (_, post, kind, due), members in groups.items():
         per = [sum(m.name.split("/")[1] == p for m in members) for p in platforms]
         why = "; ".join(dict.fromkeys(w for m in members for w in m.why))
         when = show_time(due, app.directory.zone) if due else ""

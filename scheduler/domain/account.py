@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from scheduler.domain.notify import Away, Notify
+from scheduler.domain.pace import Stated
 from scheduler.errors import Source
 
 Role = Literal["author", "approver", "duty", "auditor"]
@@ -88,6 +89,7 @@ class Directory:
     proxy: str = ""
     ca: str = ""
     notify: Notify = field(default_factory=Notify)
+    pace: tuple[Stated, ...] = ()
 
     @property
     def has_channel(self) -> bool:

@@ -15,6 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from scheduler.domain.account import Account
 from scheduler.domain.content import Content, Media
+from scheduler.domain.pace import Limit
 
 
 class Capability(StrEnum):
@@ -190,4 +191,13 @@ class Retracts(Protocol):
 
     def retract(self, prepared: Prepared, receipt: Receipt, http: Http) -> None:
         """Ask for the removal; repeatable. Only a look proves it. Raises a PublishError."""
+        ...
+
+
+@runtime_checkable
+class Paced(Protocol):
+    """Optional: a platform that takes only so much in so much time."""
+
+    def pace(self, account: Account) -> tuple[Limit, ...]:
+        """What it takes, known before launch day (the source stands beside each). Pure."""
         ...

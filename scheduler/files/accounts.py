@@ -8,6 +8,7 @@ from scheduler.domain.account import Account, Directory, Organisation, Person
 from scheduler.files import tables
 from scheduler.files.fields import Record, Word, read_record, suggest
 from scheduler.files.notify import with_notify
+from scheduler.files.pace import read_pace
 from scheduler.files.references import reference, web_address
 from scheduler.files.source import Findings, SourceFile
 from scheduler.files.when import read_zone
@@ -58,6 +59,7 @@ class _Reader:
             accounts=accounts,
             proxy=self.record.text("proxy"),
             ca=self.record.text("ca"),
+            pace=read_pace(self.record, accounts, self.platforms, self.file, self.found),
         )
         return with_notify(directory, self.record, self.file, self.found)
 

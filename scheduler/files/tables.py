@@ -97,6 +97,18 @@ PERSON_TABLE = Table(
 )
 
 
+PACE = Table(
+    "a pace",
+    (
+        Field("account", T, "this account", example="dorset/mastodon"),
+        Field("server", T, "all accounts on this server together", example='"https://social.example"'),
+        Field("platform", T, "all accounts on this platform together", example="mastodon"),
+        Field("posts", Kind.COUNT, "so many posts at most", required=True, example="50"),
+        Field("in", T, "in so much time", required=True, example="5m"),
+    ),
+)
+
+
 def _many(about: str, table: Table, names: str, example: str) -> Table:
     return Table(about, other=Field("", Kind.RECORD, about, table=table), names=names, names_example=example)
 
@@ -129,6 +141,7 @@ ACCOUNTS = Table(
                 names_example="forces",
             ),
         ),
+        Field("pace", Kind.RECORDS, "less than the platforms would take", table=PACE),
         Field("people", Kind.RECORD, "who acts", table=_many("a person", PERSON_TABLE, PERSON, "j.doyle")),
         Field("notify", Kind.RECORD, "how people are told when something wants them", table=NOTIFY),
     ),

@@ -11,9 +11,10 @@ from typing import Any
 
 from scheduler.domain.account import Account
 from scheduler.domain.content import Content, Media, instant
+from scheduler.domain.pace import Limit
 from scheduler.domain.publisher import Capability, Http, Length, Outgoing, Prepared, Receipt, Reply, Request
 from scheduler.errors import NotReady, OutcomeUnknown, Rejected, Unauthorised
-from scheduler.publishers import replies, rules
+from scheduler.publishers import paces, replies, rules
 from scheduler.publishers.bluesky_posts import BlueskyPosts, differs
 from scheduler.publishers.bluesky_posts import error as _error
 from scheduler.publishers.bluesky_record import COLLECTION, record, rkey
@@ -119,6 +120,10 @@ class Bluesky(BlueskyPosts):
         """Bluesky's rules: 300 graphemes and 3,000 bytes, four pictures of 2,000,000 bytes."""
         shared = rules.faults(content, "Bluesky", self.length(content), _RULES)
         return (*shared, *rules.public_only(content, "Bluesky"))
+
+    def pace(self, account: Account) -> tuple[Limit, ...]:
+        """The documented limits."""
+        return paces.BLUESKY
 
 
 def _receipt(prepared: Prepared, uri: str, cid: str, differs: str = "") -> Receipt:

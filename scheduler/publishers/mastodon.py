@@ -13,6 +13,7 @@ from typing import Any
 
 from scheduler.domain.account import Account
 from scheduler.domain.content import Content, Media
+from scheduler.domain.pace import Limit
 from scheduler.domain.publisher import Capability, Http, Length, Outgoing, Prepared, Receipt, Reply, Request
 from scheduler.errors import (
     CannotTell,
@@ -20,7 +21,7 @@ from scheduler.errors import (
     OutcomeUnknown,
     Rejected,
 )
-from scheduler.publishers import mastodon_limits, replies, rules
+from scheduler.publishers import mastodon_limits, paces, replies, rules
 from scheduler.publishers.mastodon_limits import Limits
 from scheduler.publishers.mastodon_posts import MastodonPosts, differs, is_ours
 from scheduler.publishers.mastodon_posts import error as _error
@@ -116,6 +117,10 @@ class Mastodon(MastodonPosts):
     def faults(self, content: Content) -> tuple[str, ...]:
         """Mastodon's usual rules: 500 characters, four pictures of 16 MB, 1,500 of alt text."""
         return self._against(content, Limits())
+
+    def pace(self, account: Account) -> tuple[Limit, ...]:
+        """The documented limits."""
+        return paces.MASTODON
 
     def _against(self, content: Content, limits: Limits) -> tuple[str, ...]:
         used = mastodon_limits.length(content.text, limits)

@@ -13,6 +13,7 @@ from typing import Any
 
 from scheduler.domain.account import Account
 from scheduler.domain.content import Content, Media
+from scheduler.domain.pace import Limit
 from scheduler.domain.publisher import Capability, Http, Length, Outgoing, Prepared, Receipt, Reply, Request
 from scheduler.errors import (
     CannotTell,
@@ -20,7 +21,7 @@ from scheduler.errors import (
     OutcomeUnknown,
     Rejected,
 )
-from scheduler.publishers import replies, rules
+from scheduler.publishers import paces, replies, rules
 from scheduler.publishers.text.count import x_weight
 from scheduler.publishers.text.words import plain
 from scheduler.publishers.x_posts import XPosts
@@ -116,6 +117,10 @@ class X(XPosts):
         if len(_CASHTAG.findall(content.text)) > 1:
             found.append("X takes one cashtag in a post: write the other ones without $.")
         return tuple(found)
+
+    def pace(self, account: Account) -> tuple[Limit, ...]:
+        """The documented limits."""
+        return paces.X
 
 
 def _receipt(prepared: Prepared, remote_id: str) -> Receipt:

@@ -11,12 +11,14 @@ from zoneinfo import ZoneInfo
 from scheduler.domain.account import Directory
 from scheduler.domain.campaign import Campaign, Post, Rendered, Variant, Workspace, choose
 from scheduler.domain.content import Content
+from scheduler.domain.pace import Quotas
 from scheduler.domain.publisher import Checks, Length, Publisher
 from scheduler.domain.times import say
 from scheduler.errors import FilesWrong, Problem, Source, UsageError
 from scheduler.files.render import accounts_of, head, render
 from scheduler.files.source import Findings, SourceFile, read_source
 from scheduler.files.workspace import ACCOUNTS, load
+from scheduler.services.pace import Pacing, paced
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,9 @@ def check(
     for warning in warnings:
         found.add(warning)
     chosen = chosen_campaigns(workspace, campaign)
-    summaries = tuple(s for c in chosen if (s := _campaign(workspace, c, publishers, now, found)))
+    every: list[Rendered] = []
+    summaries = tuple(s for c in chosen if (s := _campaign(workspace, c, publishers, now, found, every)))
+    _too_many(workspace, every, publishers, found)
     _people(workspace, chosen, publishers, found)
     return CheckReport(found.sorted(), summaries)
 
@@ -94,6 +98,7 @@ def _campaign(
     publishers: Mapping[str, Publisher],
     now: datetime,
     found: Findings,
+    every: list[Rendered],
 ) -> CampaignSummary | None:
     files = _Files(Path(workspace.root), found)
     _launch(workspace, campaign, now, files)
@@ -107,6 +112,7 @@ def _campaign(
         for problem in wrong.problems:
             found.add(problem)
         return None
+    every += rendered
     _faults(rendered, publishers, files)
     covered = {post.aim for post in campaign.posts}
     return CampaignSummary(
@@ -216,6 +222,18 @@ def _faults(rendered: Sequence[Rendered], publishers: Mapping[str, Publisher], f
     for (at, platform, fault), organisations in whom.items():
         message = f"{platform} would refuse this for {_some(organisations)}: {fault}"
         files.error("E701", message, f"change the words, or write a '::: {platform}' variant", at)
+
+
+def _too_many(
+    workspace: Workspace, every: Sequence[Rendered], publishers: Mapping[str, Publisher], found: Findings
+) -> None:
+    """What the platforms' limits would put off until after its window."""
+    files = _Files(Path(workspace.root), found)
+    try:
+        paced(Pacing(publishers, workspace.directory.pace), every, Quotas(), {})
+    except FilesWrong as wrong:
+        for one in wrong.problems:
+            files.error(one.code, one.message, one.help, one.at)
 
 
 def measured(content: Content, publishers: Mapping[str, Publisher]) -> Length | None:

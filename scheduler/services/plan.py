@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
 from scheduler.domain.account import Account
 from scheduler.domain.approval import needs
 from scheduler.domain.campaign import Rendered
 from scheduler.domain.content import instant
-from scheduler.domain.delivery import ENDED, MAY_STILL_LAND, Delivery, State
+from scheduler.domain.delivery import ENDED, MAY_STILL_LAND, WAITING, Delivery, State
+from scheduler.domain.pace import Quotas, Slot
+from scheduler.services.pace import COUNTS, Pacing, paced, taken
+from scheduler.services.pace import said as said_of
 from scheduler.store import desk, outbox
 from scheduler.store.database import Database
 
 CHANGEABLE = frozenset({State.SCHEDULED, State.MISSED, State.FAILED})
+PAST = "its time has passed"
 _LANDING = "an earlier attempt may still land"
 
 
@@ -34,9 +38,26 @@ class Difference:
     why: tuple[str, ...] = ()
     voids: tuple[str, ...] = ()
 
+    @property
+    def past(self) -> bool:
+        """Whether it would be added although its time has passed."""
+        return self.why == (PAST,)
 
-def plan(db: Database, campaign: str, rendered: Sequence[Rendered], now: datetime) -> tuple[Difference, ...]:
-    """Compare what the files render for one campaign with what is stored of it. Changes nothing."""
+
+def plan(
+    db: Database,
+    campaign: str,
+    rendered: Sequence[Rendered],
+    now: datetime,
+    *,
+    pacing: Pacing | None = None,
+    beside: Sequence[Rendered] = (),
+) -> tuple[Difference, ...]:
+    """Compare what the files render for one campaign with what is stored of it. Changes nothing.
+
+    What cannot leave at once is given a later instant by `pacing`; `beside` are deliveries of other campaigns
+    that will be queued first. Raises FilesWrong where one could only go after its window.
+    """
     with db.read() as conn:
         stored = outbox.find(conn, campaign=campaign)
         ids = [d.id for d in stored]
@@ -51,14 +72,19 @@ def plan(db: Database, campaign: str, rendered: Sequence[Rendered], now: datetim
         # What ended and became a question again stands behind what was queued in its place.
         if one.name not in latest or latest[one.name].state in ENDED or ended_by[latest[one.name].id]:
             latest[one.name] = one
+    rendered, later = _paced(db, pacing or Pacing(), rendered, latest, landing, beside)
     found = []
     for new in rendered:
         old = latest.pop(new.name, None)
         approved_by = tuple(
             dict.fromkeys(d.person for d in said.get(old.id, ()) if d.verdict == "granted") if old else ()
         )
-        beside = {name: values[old.id] for name, values in aside.items()} if old else {}
-        found.append(_compare(new, old, approved_by, now, beside, old is not None and old.id in landing))
+        aside_of = {name: values[old.id] for name, values in aside.items()} if old else {}
+        differs = _compare(new, old, approved_by, now, aside_of, old is not None and old.id in landing)
+        if new.name in later and differs.kind in ("add", "change") and not differs.past:
+            put_off = f"later than its file says: {said_of(later[new.name].why)}"
+            differs = replace(differs, why=(*differs.why, put_off))
+        found.append(differs)
     for gone in latest.values():
         if gone.id in landing and gone.state is State.SCHEDULED:
             why = f"{_LANDING}: its file no longer asks for it, nothing changes"
@@ -68,6 +94,40 @@ def plan(db: Database, campaign: str, rendered: Sequence[Rendered], now: datetim
                 Difference("withdraw", gone.name, gone.post, None, gone, ("its file no longer asks for it",))
             )
     return tuple(found)
+
+
+def _paced(
+    db: Database,
+    pacing: Pacing,
+    rendered: Sequence[Rendered],
+    latest: Mapping[str, Delivery],
+    landing: Collection[str],
+    beside: Sequence[Rendered],
+) -> tuple[tuple[Rendered, ...], Mapping[str, Slot]]:
+    """When each can go. What has begun keeps its time, and what is stored of other campaigns comes first."""
+    fixed = {
+        one.name: replace(one, plan=replace(one.plan, due=old.due))
+        for one in rendered
+        if (old := latest.get(one.name))
+        and (old.state not in CHANGEABLE or old.id in landing)
+        and one.plan.due <= old.due <= old.not_after == one.plan.not_after
+    }
+    quotas, planned = Quotas(), {one.name for one in rendered} - fixed.keys()
+    with db.read() as conn:
+        campaign = {one.campaign for one in rendered}
+        others = [
+            d
+            for d in outbox.find(conn, states=COUNTS)
+            if d.campaign not in campaign
+            or d.name in fixed
+            or (d.name not in planned and d.state not in WAITING)
+        ]
+    taken(pacing, others, quotas)
+    for one in beside:
+        quotas.take(one.plan.due, pacing.claims(one.account, len(one.content.media)))
+    moving, later = paced(pacing, [one for one in rendered if one.name in planned], quotas, latest)
+    now_planned = {one.name: one for one in moving}
+    return tuple(fixed.get(one.name) or now_planned[one.name] for one in rendered), later
 
 
 def _compare(
@@ -80,7 +140,7 @@ def _compare(
 ) -> Difference:
     past = new.plan.not_after < now
     if old is None:
-        return Difference("add", new.name, new.post, new, None, ("its time has passed",) if past else ())
+        return Difference("add", new.name, new.post, new, None, (PAST,) if past else ())
     why = _differences(new, old)
     if not why and old.state in CHANGEABLE and not landing and (why := _beside(new, beside)):
         # Nobody approved these: they may change without asking again.
