@@ -13,6 +13,7 @@ from scheduler.files.when import read_duration
 
 KINDS = ("account", "server", "platform")
 HELP = "write {account: dorset/x, posts: 50, in: 5m}; instead of account also server or platform"
+_UNREAD = timedelta(days=-1)  # what stands there is no length of time, and that has been said
 
 
 def read_pace(
@@ -39,15 +40,15 @@ def _one(record: Record, known: dict[str, list[str]], file: SourceFile, found: F
     if name not in known[kind]:
         found.add(word.problem(file, "E617", f"no {kind} '{name}' is here", suggest(name, known[kind])))
         return None
-    posts, window = record.count("posts", 0), read_duration(record.word("in"), timedelta(0), file, found)
+    posts, window = record.count("posts", 0), read_duration(record.word("in"), _UNREAD, file, found)
     if "posts" in record.values and posts < 1:
         _wrong(record.keys["posts"], "no post could ever go out", "write 1 or more", file, found)
         return None
     span = record.word("in")
-    if span and not timedelta(0) < window <= timedelta(days=7):
+    if span and window != _UNREAD and not timedelta(0) < window <= timedelta(days=7):
         _wrong(span, "a pace is for a time of up to 7 days", "write it like 5m, 1h or 24h", file, found)
         return None
-    return Stated(kind, name, posts, window) if posts and window else None
+    return Stated(kind, name, posts, window) if posts and window != _UNREAD else None
 
 
 def _wrong(word: Word, message: str, help: str, file: SourceFile, found: Findings) -> None:
