@@ -129,7 +129,9 @@ class Daemon:
             return
         try:
             worked = self._carefully(self._reap, self._look_where_we_stand)
-            if self._lookout.wanted() or self._children:
+            # What a jump of the clock carried over its time is held first, or nothing is started.
+            settled = self._standing is None or not self._standing.unsettled
+            if settled and (self._lookout.wanted() or self._children):
                 looks = (
                     self._follow_clock,
                     self._start_senders,
@@ -238,6 +240,7 @@ class Daemon:
             command += ["--org", self.organisation]
             if self._standing:
                 command += ["--lease", str(self._standing.tenure.lease)]
+                command += ["--clocks", str(self._standing.reading)]
         if self.crash_after and name.startswith("wave"):
             command += ["--crash-after", str(self.crash_after)]
         # A session of its own: Ctrl-C at the terminal must not tear a wave in the middle.

@@ -24,9 +24,11 @@ from scheduler.evidence.entry import ulid
 from scheduler.services import after, reconcile
 from scheduler.services.arm import Armed, stored
 from scheduler.services.arming import Due, arm_wave
+from scheduler.services.clock import Reading
 from scheduler.services.collect import collect, patiently
 from scheduler.services.gate import Passed, Ready, gate, stand_down
 from scheduler.services.ground import Ground
+from scheduler.services.lived import Lived, hold_waves
 from scheduler.services.mishap import POINTS, Mishap
 from scheduler.services.reach import Reach
 from scheduler.store import desk, lock, outbox
@@ -51,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--org", default="")
     parser.add_argument("--lease", type=Lease.parse, help="SCOPE:EPOCH under which its daemon started it")
+    parser.add_argument("--clocks", type=Reading.parse, help="the three clocks when its daemon started it")
     parser.add_argument("--accounts", type=Path, help="the folder of the accounts.yaml to believe")
     parser.add_argument(
         "--crash-after", type=int, default=0, help="simulations: kill this process and its parent"
@@ -66,7 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return look_for_all(app, asked.org, Ground(asked.lease))
             if asked.job == "after":
                 return follow_up(app, asked.org)
-            due = Due(tuple(asked.at), asked.overdue, asked.org, Ground(asked.lease, app.folder))
+            lived = Lived(app.clock, asked.clocks or app.clock.reading(), tuple(asked.at))
+            due = Due(tuple(asked.at), asked.overdue, asked.org, Ground(asked.lease, app.folder, lived))
             mishap = Mishap(asked.crash_after, asked.stop_at, asked.unfenced)
             return send(app, number, due, mishap if app.mode != "live" else Mishap())
     except LaunchdayError as error:
@@ -160,6 +164,8 @@ def launch(app: App, reach: Reach, volley: Volley, wave: Wave, mishap: Mishap) -
         mishap.reached("gate")
         for stop in passed.stops:
             sys.stderr.write(f"nothing was sent: {stop.sentence}\n")
+        if wave.ground.lived and (jumped := wave.ground.lived.crossed()):
+            hold_waves(app.db, app.clock, wave.ground.lived.instants, jumped)
         if not passed.attempts:
             fence.lift()
             return TryLater.exit_code if passed.stops else 0
@@ -169,7 +175,7 @@ def launch(app: App, reach: Reach, volley: Volley, wave: Wave, mishap: Mishap) -
             fence.lift()
             patiently(partial(stand_down, app.db, app.clock, passed.attempts, NotSent("mark", error.message)))
             raise
-        fired = _fire(app, volley, passed, at, mishap)
+        fired = _fire(app, volley, passed, at, wave.ground, mishap)
         fence.lift()
         if not fired.held:
             collect(app.db, app.clock, reach, volley, by_id, passed, fired, app.timing.reply_within)
@@ -182,11 +188,13 @@ def launch(app: App, reach: Reach, volley: Volley, wave: Wave, mishap: Mishap) -
     return 0
 
 
-def _fire(app: App, volley: Volley, passed: Passed, at: datetime, mishap: Mishap) -> Fired:
+def _fire(app: App, volley: Volley, passed: Passed, at: datetime, ground: Ground, mishap: Mishap) -> Fired:
     with app.db.engine.connect() as looking:
 
         def nothing_stopped() -> bool:
-            """The last look: has anybody held, cancelled or rejected anything since the gate?"""
+            """The last look: has anybody held, cancelled or rejected anything, or moved the clock?"""
+            if ground.lived and ground.lived.crossed():
+                return False
             try:
                 with looking.begin():
                     return desk.stop_epoch(looking) == passed.epoch

@@ -12,12 +12,41 @@ from scheduler.store import desk
 from scheduler.store.database import Database
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The machine's three clocks at one moment, in seconds: wall (Unix), awake time, time since boot."""
+
+    wall: float
+    monotonic: float
+    boottime: float
+
+    def __str__(self) -> str:
+        return f"{self.wall!r}/{self.monotonic!r}/{self.boottime!r}"
+
+    @classmethod
+    def parse(cls, text: str) -> Reading:
+        """As `str` writes it. Raises ValueError."""
+        wall, monotonic, boottime = (float(word) for word in text.split("/"))
+        return cls(wall, monotonic, boottime)
+
+
+def since_boot() -> float:
+    """Seconds since the machine started, sleep included (where a system cannot say, sleep is left out)."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
 @dataclass(slots=True)
 class Clock:
     """`wall` is the machine's clock; `now` is the launch's (the same unless a simulation moved it)."""
 
     offset: timedelta = timedelta(0)
     source: Callable[[], float] = field(default=time.time)
+    monotonic: Callable[[], float] = field(default=time.monotonic)
+    boottime: Callable[[], float] = field(default=since_boot)
+
+    def reading(self) -> Reading:
+        """All three clocks, to be compared with a later reading."""
+        return Reading(self.source(), self.monotonic(), self.boottime())
 
     def wall(self) -> datetime:
         """The machine's clock, UTC."""

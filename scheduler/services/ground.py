@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from scheduler.domain.gates import Gate
 from scheduler.errors import StoreError
 from scheduler.services.lease import LOST
+from scheduler.services.lived import Lived
 from scheduler.store import lease as leases
 from scheduler.store import mark
 from scheduler.store.database import Database
@@ -20,11 +21,13 @@ from scheduler.store.lease import Lease
 class Ground:
     """`lease`: under which the sender was started (None: started by hand, under nobody's).
 
-    `folder`: the state folder, which has the high-water mark (None: a test that has none).
+    `folder`: the state folder, which has the high-water mark (None: a test that has none). `lived`: whether
+    the time up to the wave was lived through.
     """
 
     lease: Lease | None = None
     folder: Path | None = None
+    lived: Lived | None = None
 
     @property
     def epoch(self) -> int:
@@ -38,6 +41,8 @@ class Ground:
             found.append(LOST)
         if self.folder and (why := _older(conn, self.folder)):
             found.append(Gate("older", f"the database is older than its high-water mark: {why}"))
+        if self.lived and (why := self.lived.crossed()):
+            found.append(Gate("clock", f"{why}, over the time at which it was due"))
         return tuple(found)
 
     def secure(self, db: Database) -> None:

@@ -7,8 +7,9 @@ from datetime import timedelta
 from pathlib import Path
 
 from scheduler.services import safe
-from scheduler.services.clock import Clock
+from scheduler.services.clock import Clock, Reading
 from scheduler.services.lease import LOST, Tenure, take
+from scheduler.services.lived import hold_crossed, jump
 from scheduler.store import mark
 from scheduler.store.claim import KEEP
 from scheduler.store.database import Database
@@ -25,10 +26,15 @@ class Standing:
         self.tenure: Tenure = take(db, clock, scope)
         self._folder, self._reply_within = folder, reply_within
         self.lost = False
+        # Nothing is started while a jump of the clock has not been dealt with (a busy database).
+        self.unsettled = False
+        self._reading = clock.reading()
         self._kept_at = time.monotonic()
 
     def look(self) -> tuple[str, ...]:
         """What changed since the last look, as lines for people."""
+        if said := self._compare_clocks():
+            return said
         if time.monotonic() - self._kept_at >= KEEP and not self.lost:
             self._kept_at = time.monotonic()
             self.lost = not self.tenure.kept()
@@ -36,6 +42,25 @@ class Standing:
                 return (f"trouble     {LOST.sentence}",)
             return self._mark()
         return ()
+
+    @property
+    def reading(self) -> Reading:
+        """The clocks as of the last look: a sender compares them with its own."""
+        return self._reading
+
+    def _compare_clocks(self) -> tuple[str, ...]:
+        """Hold what a step of the clock or a suspend carried over its time since the last look."""
+        clock, now = self.tenure.clock, self.tenure.clock.reading()
+        if found := jump(self._reading, now, clock.offset):
+            self.unsettled = True
+            scopes = hold_crossed(self.tenure.db, clock, found, self.tenure.lease.scope)
+            said = [f"clock       {found.why}"]
+            said += [
+                f"HELD        {s}: its time passed meanwhile; launchday release --post …" for s in scopes
+            ]
+        # Only now: where holding failed, the next look finds the same jump again.
+        self._reading, self.unsettled = now, False
+        return tuple(said) if found else ()
 
     def _mark(self) -> tuple[str, ...]:
         """Let the mark follow what was done elsewhere, or notice that the database was put back."""

@@ -16,7 +16,9 @@ from launch.desk import (
     stop_platforms,
     until,
 )
+from launch.stage import stage
 from scheduler.app import open_app
+from scheduler.services.clock import Reading
 from tests.postgres import Postgres
 
 
@@ -61,3 +63,17 @@ def test_a_daemon_passes_its_lease_to_its_senders_and_the_wave_stores_it(tmp_pat
         assert set(conn.execute(text("select lease from attempts")).scalars()) == {2}
     app.close()
     stop_platforms(tmp_path)
+
+
+def test_a_sender_whose_clock_was_set_back_over_the_launch_sends_nothing_and_holds_the_post(
+    tmp_path: Path,
+) -> None:
+    with stage(tmp_path, 6) as here:
+        now = here.app.clock.reading()
+        before = Reading(now.wall + 60, now.monotonic, now.boottime)  # as its daemon saw it a moment ago
+        with here.sender("--clocks", str(before)) as child:
+            _, said = child.communicate(timeout=100)
+        assert child.returncode == 75
+        assert "the clock was set back by 60 s" in said
+        assert here.held() == ["post:spring/launch"]
+        assert posts(tmp_path) == []
