@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from scheduler.app import App, open_app
+from scheduler.domain.account import Directory
+from scheduler.domain.message import Message
 from scheduler.errors import LaunchdayError
 from scheduler.services import notify, secret
 from scheduler.services.channels import Teller
@@ -45,28 +48,28 @@ def tell_due(app: App) -> list[str]:
     wanted = notify.tasks(app.db, app.clock, app.directory)
     if not wanted:
         return []
-    made = teller(app)
+    made = teller(app.directory, app.mode, reader(app.root, app.environ))
     try:
         outcomes = made.tell([(t.message, t.reached) for t in wanted])
     finally:
         made.transport.close()
     notify.record(app.db, app.clock, list(zip(wanted, outcomes, strict=True)))
-    return [line for task, outcome in zip(wanted, outcomes, strict=True) for line in said(task, outcome)]
+    told = zip(wanted, outcomes, strict=True)
+    return [line for task, outcome in told for line in said(task.message, outcome)]
 
 
-def teller(app: App) -> Teller:
-    """What tells, with the proxy and the certificates of accounts.yaml where it is live."""
-    live = app.mode == "live"
-    proxy = app.directory.proxy if live else ""
-    transport = Transport(proxy=proxy, ca=app.directory.ca, now=app.clock.source)
-    return Teller(
-        app.directory,
-        transport,
-        lambda reference: secret.read(reference, root=app.root, environ=app.environ),
-    )
+def teller(directory: Directory, mode: str, read: Callable[[str], str]) -> Teller:
+    """What tells, with the certificates of accounts.yaml, and its proxy where it is live."""
+    proxy = directory.proxy if mode == "live" else ""
+    return Teller(directory, Transport(proxy=proxy, ca=directory.ca, now=time.time), read)
 
 
-def said(task: notify.Task, outcomes: notify.Outcomes) -> list[str]:
+def reader(root: Path, environ: Mapping[str, str]) -> Callable[[str], str]:
+    """What reads a channel's secret. It raises SecretError."""
+    return lambda reference: secret.read(reference, root=root, environ=environ)
+
+
+def said(message: Message, outcomes: notify.Outcomes) -> list[str]:
     """What became of one message, for the daemon's screen."""
     if not outcomes:
         return []
@@ -76,10 +79,10 @@ def said(task: notify.Task, outcomes: notify.Outcomes) -> list[str]:
     lines = []
     if reached:
         verb = "would tell" if simulated else "told"
-        lines.append(f"{'told':12}{task.message.subject}: {verb} {', '.join(people)}")
+        lines.append(f"{'told':12}{message.subject}: {verb} {', '.join(people)}")
     for pair, how in outcomes.items():
         if how not in notify.REACHED:
-            lines.append(f"{'not told':12}{task.message.subject}: {' '.join((*pair, how)).strip()}")
+            lines.append(f"{'not told':12}{message.subject}: {' '.join((*pair, how)).strip()}")
     return lines
 
 

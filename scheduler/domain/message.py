@@ -20,6 +20,13 @@ TITLES = {
     "held": "account held",
     "safe_mode": "safe mode: nothing is sent",
     "daemon_down": "the daemon does not run",
+    "daemon_still": "the daemon stands still",
+    "late": "deliveries have not gone",
+    "untold": "nobody could be told",
+    "unacknowledged": "nobody acknowledges",
+    "disk": "the disk is nearly full",
+    "database": "the database",
+    "secret": "a secret cannot be read",
 }
 _NEXT = {
     "failed": "launchday list --state failed; then launchday move WAVE --to LATER, or launchday cancel",
@@ -42,7 +49,8 @@ class Message:
     """What is told at once: every notice of one topic, for one wave, to the same people.
 
     `id` stays the same for every try and every escalation; `level` counts the escalations. `whose` are
-    organisations as people know them. `again` is when it will be told to more people (None = never).
+    organisations as people know them. `again` says when it will be told to more people ("" = never). `over`:
+    it has ended; `answerable`: it can be acknowledged.
     """
 
     id: str
@@ -56,6 +64,8 @@ class Message:
     level: int = 0
     again: str = ""
     mode: str = "live"
+    over: bool = False
+    answerable: bool = True
 
     @property
     def key(self) -> str:
@@ -71,7 +81,7 @@ class Message:
         about = self.notices[0].about if len(self.notices) == 1 else ""
         parts = [what, about, ", ".join(self.whose)]
         line = " · ".join(p for p in parts if p)
-        again = "STILL NOT ACKNOWLEDGED: " if self.level else ""
+        again = "OVER: " if self.over else "STILL NOT ACKNOWLEDGED: " if self.level else ""
         return one_line(f"{_simulated(self.mode)}[Launchday] {again}{line}")[:200]
 
     @property
@@ -88,7 +98,7 @@ class Message:
         blocks.append("\n".join(lines))
         if self.topic in _NEXT:
             blocks.append(f"What to do: {_NEXT[self.topic]}.")
-        if self.severity != "info":
+        if self.severity != "info" and self.answerable:
             blocks.append(f"Say that you have seen to it: launchday ack {self.id}")
         if self.again:
             blocks.append(one_line(self.again))
