@@ -30,7 +30,7 @@ from scheduler.domain.gates import gates
 from scheduler.domain.when import show
 from scheduler.errors import TryLater
 from scheduler.publishers.simulated import process as platforms
-from scheduler.services.after import is_due
+from scheduler.services.after import is_due, unread
 from scheduler.services.gate import facts
 from scheduler.services.lease import LOST
 from scheduler.services.lookout import Lookout
@@ -66,6 +66,7 @@ class Daemon:
     _standing: Standing | None = None
     _lookout: Lookout = field(init=False)
     _beaten: float = float("-inf")
+    _idle_since: float = field(default_factory=time.monotonic)
     _stopping: threading.Event = field(default_factory=threading.Event)
     _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
 
@@ -307,7 +308,15 @@ class Daemon:
         soon = max(until, self.app.clock.now() + self.app.timing.arm_lead)
         if self.app.directory.has_channel and waits(self.app.db, self.app.clock.now() + notices.GATHER):
             return True
-        return bool(doubt) or any(d.due <= until for d in self._due(soon))
+        if doubt or any(d.due <= until for d in self._due(soon)):
+            self._idle_since = time.monotonic()
+            return True
+        # A first look at what went out is worth some seconds, a platform that answers slowly is not worth
+        # minutes: the next run looks again.
+        patience = (self.app.timing.read_after + self.app.timing.soon).total_seconds()
+        return time.monotonic() - self._idle_since < patience and unread(
+            self.app.db, self.app.clock, self.organisation
+        )
 
     def _start_platforms(self) -> None:
         if self.app.mode == "live":

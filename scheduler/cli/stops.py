@@ -1,4 +1,4 @@
-"""hold, release, cancel, resolve: what people stop, let go, take out and answer for."""
+"""hold, release, cancel: what people stop, let go and take out."""
 
 from __future__ import annotations
 
@@ -192,30 +192,3 @@ def _posts_that_name(app: App, org: str, gone: Sequence[str]) -> list[str]:
     names = [app.directory.organisations[o].name.casefold() for o in organisations(app, org)]
     left = [d for d in Choice().of(app) if d.id not in gone]
     return [d.name for d in left if any(n in d.content.text.casefold() for n in names)]
-
-
-@click.command()
-@click.argument("delivery")
-@click.option("--published", "url", default="", metavar="URL", help="It is out; here is its address.")
-@click.option("--not-published", is_flag=True, help="It is not out, and I looked.")
-@click.option("--note", default="", help="How you know, for the log.")
-@as_option
-@click.pass_context
-def resolve(ctx: click.Context, delivery: str, url: str, not_published: bool, note: str, actor: str) -> int:
-    """Answer for a delivery that only a person can tell."""
-    from scheduler.services.hold import may_hold
-    from scheduler.services.resolve import resolve as answer
-
-    if bool(url) == not_published:
-        raise UsageError("say either --published URL or --not-published", help="look at the account first")
-    if url and not url.startswith("https://"):
-        raise UsageError("the address must begin with https://", help="copy it from the public page")
-    with session.opened(ctx, forgiving=True) as app:
-        who = session.who(app, actor, must_be_known=True)
-        may_hold(app.directory, who)
-        found = Choice((delivery,)).of(app)
-        after = answer(app.db, app.clock, who, found[0], url, note)
-        show.say(f"{found[0].name} is {after} by {who.id}'s word.")
-        if not url:
-            show.say("Next: launchday move WAVE --to LATER, or launchday cancel")
-    return 0

@@ -177,6 +177,13 @@ class Seen:
 
 
 @runtime_checkable
+class ShowsPosts(Protocol):
+    """Optional: where the public sees the posts, beside the account's own server: names of hosts."""
+
+    pages: tuple[str, ...]
+
+
+@runtime_checkable
 class ReadsBack(Protocol):
     """Optional: a platform whose posts can be looked at by their id."""
 

@@ -35,6 +35,7 @@ class Bluesky(BlueskyPosts):
     platform = "bluesky"
     server = "https://bsky.social"
     capability = Capability.RECORD
+    pages = ("bsky.app",)
 
     def open_session(self, account: Account, secret: str, http: Http) -> str:
         """An access token (2 h) for an app password. createSession is limited to 300 a day."""

@@ -38,6 +38,7 @@ class Facebook(FacebookPosts):
     platform = "facebook"
     server = "https://graph.facebook.com/v25.0"
     capability = Capability.LISTING
+    pages = ("facebook.com", "fb.com")
 
     def prepare(self, outgoing: Outgoing, account: Account, http: Http) -> Prepared:
         """Upload the pictures as unpublished photos with their alt texts."""

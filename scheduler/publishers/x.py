@@ -43,6 +43,7 @@ class X(XPosts):
     platform = "x"
     server = "https://api.x.com"
     capability = Capability.LISTING
+    pages = ("x.com", "twitter.com")
 
     def prepare(self, outgoing: Outgoing, account: Account, http: Http) -> Prepared:
         """Ask whose token it is (for `find`), upload the pictures, set their alt texts."""

@@ -35,6 +35,15 @@ def is_due(db: Database, clock: Clock, timing: Timing, organisation: str = "") -
     )
 
 
+def unread(db: Database, clock: Clock, organisation: str = "") -> bool:
+    """Whether something was published a moment ago and nobody has looked at it, or is being removed."""
+    with db.read() as conn:
+        reading = looks.next_at(conn, State.PUBLISHED, organisation)
+        return looks.next_at(conn, State.RETRACTING, organisation) is not None or (
+            reading is not None and reading <= clock.now()
+        )
+
+
 def follow_up(
     db: Database,
     clock: Clock,
