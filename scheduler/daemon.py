@@ -298,7 +298,7 @@ class Daemon:
     def _work_left(self, until: datetime) -> bool:
         with self._one_at_a_time:
             self._reap()
-            if self._children:
+            if any(name != "after" for name in self._children):
                 return True
             with self.app.db.read() as conn:
                 doubt = outbox.find(

@@ -102,7 +102,7 @@ def resolve(
 
     if sum((bool(url), not_published, removed, remove)) != 1:
         raise UsageError(
-            "say one of --published URL, --not-published, --removed, --retract",
+            "say either --published URL or --not-published, or --removed, or --retract",
             help="look at the account first",
         )
     if again and not not_published:
