@@ -128,7 +128,9 @@ class Reach:
             except PublishError as error:
                 return error
 
-        return _side_by_side(one, calls, self._width)
+        # Reading a reply waits for nothing: threads for it would only cost.
+        waits = any(call.needs_token for call in calls)
+        return _side_by_side(one, calls, self._width if waits else 1)
 
     def secret(self, call: Call[Any]) -> str:
         """What the account's reference names, "" where the call needs none. Raises NotReady."""

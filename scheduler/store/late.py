@@ -8,20 +8,16 @@ from typing import Any
 from sqlalchemy import Connection, insert, select
 
 from scheduler.domain.publisher import Receipt
+from scheduler.store.bulk import among
 from scheduler.store.tables import AttemptRow, LateEvidenceRow, table_of
 
 _e = table_of(LateEvidenceRow)
 _a = table_of(AttemptRow)
-_SLICE = 5_000
 
 
 def attempts(conn: Connection, ids: Sequence[str]) -> dict[str, Any]:
     """Attempts by their own id (rows with the columns of AttemptRow)."""
-    found: dict[str, Any] = {}
-    for start in range(0, len(ids), _SLICE):
-        for row in conn.execute(select(_a).where(_a.c.id.in_(ids[start : start + _SLICE]))):
-            found[row.id] = row
-    return found
+    return {row.id: row for row in conn.execute(select(_a).where(among(conn, _a.c.id, ids))).all()}
 
 
 def add(conn: Connection, row: Mapping[str, Any]) -> None:
@@ -32,14 +28,10 @@ def add(conn: Connection, row: Mapping[str, Any]) -> None:
 def receipts(conn: Connection, ids: Sequence[str]) -> dict[str, list[Receipt]]:
     """The platforms' late proofs by delivery id, oldest first: posts that are out whatever the state says."""
     found: dict[str, list[Receipt]] = {}
-    for start in range(0, len(ids), _SLICE):
-        query = (
-            select(_e)
-            .where(_e.c.delivery_id.in_(ids[start : start + _SLICE]), _e.c.kind == "accepted")
-            .order_by(_e.c.at, _e.c.id)
-        )
-        for row in conn.execute(query):
-            found.setdefault(row.delivery_id, []).append(Receipt(row.remote_id, row.url))
+    wanted = among(conn, _e.c.delivery_id, ids)
+    query = select(_e).where(wanted, _e.c.kind == "accepted").order_by(_e.c.at, _e.c.id)
+    for row in conn.execute(query):
+        found.setdefault(row.delivery_id, []).append(Receipt(row.remote_id, row.url))
     return found
 
 

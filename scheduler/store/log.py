@@ -14,7 +14,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from scheduler import __version__
 from scheduler.domain.content import canonical, instant
 from scheduler.errors import LogBroken
-from scheduler.evidence.entry import Disclosure, Event, digest, leaf
+from scheduler.evidence.entry import Disclosure, Event, Press, digest
 from scheduler.store.bulk import each
 from scheduler.store.tables import Control, DisclosureRow, EntryRow, table_of
 
@@ -43,8 +43,9 @@ def append(conn: Connection, now: datetime, events: Sequence[Event]) -> int:
         return 0
     first: int = conn.execute(select(_control.c.next_seq)).scalar_one()
     rows, opened, written = [], [], instant(now)
+    press = Press(now, __version__, _HOST)
     for seq, event in enumerate(events, first):
-        raw, disclosures = leaf(event, seq=seq, at=now, version=__version__, host=_HOST)
+        raw, disclosures = press.leaf(event, seq)
         rows.append(
             {
                 "seq": seq,

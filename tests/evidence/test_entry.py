@@ -22,6 +22,10 @@ ANN = Actor("ann", "dorset", "author", "person", "as")
 WORDS = st.text(st.characters(exclude_categories=["Cs"]))
 KEYS = st.text(st.characters(max_codepoint=127))
 NUMBERS = st.integers(-(2**53) + 1, 2**53 - 1)
+TAKEN = {
+    *("v", "seq", "id", "at", "type", "actor", "app", "reason", "org"),
+    *("campaign", "post", "delivery", "account", "platform"),
+}
 VALUES = st.recursive(
     st.none() | st.booleans() | NUMBERS | WORDS,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4),
@@ -59,6 +63,22 @@ def test_a_leaf_is_canonical_and_holds_no_reason_in_clear(said: str, name: str, 
     assert one.value == f"Poole: {said}"
     assert json.loads(raw)["reason"] == {"code": code or "said", "text": {"$sd": digest(one)}}
     assert len(said) < 4 or f"Poole: {said}".encode() not in raw
+
+
+@given(st.dictionaries(KEYS.filter(lambda k: k not in TAKEN), VALUES, max_size=6), WORDS, NUMBERS)
+def test_a_leaf_is_the_canonical_bytes_of_its_values(facts: dict[str, object], words: str, seq: int) -> None:
+    event = Event("publish.accepted", ANN, post=words, delivery=words, organisation="dorset", facts=facts)
+    raw, _ = leaf(event, seq=seq, at=AT, version=words, host="h")
+    body = json.loads(raw)
+    assert raw == rfc8785.dumps(body)
+    assert {name: body[name] for name in facts} == facts
+    assert (body["seq"], body["app"]["version"], body.get("post", "")) == (seq, words, words)
+
+
+@pytest.mark.parametrize("facts", [{"é": 1}, {"a": 1.5}, {"a": 2**60}, {"a": {"é": 1}}, {"a": b"x"}])
+def test_a_fact_that_json_cannot_hold_exactly_is_refused(facts: dict[str, object]) -> None:
+    with pytest.raises(TypeError):
+        leaf(Event("a.b", ANN, facts=facts), seq=1, at=AT, version="1", host="h")
 
 
 def test_the_envelope_is_the_one_of_the_format() -> None:
