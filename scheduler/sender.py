@@ -10,7 +10,8 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -121,6 +122,17 @@ class Wave:
     ground: Ground
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the garbage collector: what was armed stays, and looking through it again takes time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+@_uncollected()
 def launch(app: App, reach: Reach, volley: Volley, wave: Wave, mishap: Mishap) -> int:
     """Connect, ask the gate, fire and settle what is armed; returns an exit code."""
     at, lead = wave.at, app.timing.gate_lead(len(wave.ready))
@@ -130,7 +142,6 @@ def launch(app: App, reach: Reach, volley: Volley, wave: Wave, mishap: Mishap) -
         i: Ready(a.delivery.content_sha256, stored(a.prepared), a.delivery.content) for i, a in by_id.items()
     }
     armed |= {d.id: Ready(d.content_sha256) for d in wave.unapproved}
-    gc.freeze()  # what was armed stays: the collector need not look through it again at every turn
     _sleep_until(app, at - connecting)
     now = app.clock.now()
     # A wave that is late already gives its connections their time; one that is on time none beyond its gate.

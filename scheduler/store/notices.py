@@ -12,13 +12,13 @@ from scheduler.domain.content import instant
 from scheduler.domain.delivery import WANTS_A_PERSON, Delivery, State
 from scheduler.domain.notice import MOST, Urgency, without_words
 from scheduler.evidence.entry import Event, ulid
+from scheduler.store.bulk import among
 from scheduler.store.tables import DeliveryRow, NoticeRow, table_of
 
 _n = table_of(NoticeRow)
 _d = table_of(DeliveryRow)
 
 OPEN = ("waiting", "told")
-_SLICE = 5_000
 # A notice waits so long for others of its kind: a wave that fails becomes one message, not hundreds.
 GATHER = timedelta(seconds=5)
 
@@ -116,13 +116,11 @@ def close(
 
     `topic`: only those about it ("" = any).
     """
+    topical = (_n.c.topic == topic,) if topic else ()
     for column, values in ((_n.c.delivery_id, deliveries), (_n.c.id, ids)):
-        for start in range(0, len(values), _SLICE):
-            wanted = column.in_(values[start : start + _SLICE])
-            topical = (_n.c.topic == topic,) if topic else ()
-            conn.execute(
-                update(_n).where(wanted, *topical, _n.c.state != "closed").values(state="closed", next_at="")
-            )
+        if values:
+            wanted = update(_n).where(among(conn, column, values), *topical, _n.c.state != "closed")
+            conn.execute(wanted.values(state="closed", next_at=""))
 
 
 def next_due(conn: Connection) -> str:
@@ -149,6 +147,5 @@ def find(conn: Connection, *, states: Sequence[str] = OPEN, ids: Sequence[str] =
 
 def put(conn: Connection, ids: Sequence[str], **fields: Any) -> None:
     """Change columns of notices that are still open; what was acknowledged or closed meanwhile stays so."""
-    for start in range(0, len(ids), _SLICE):
-        wanted = _n.c.id.in_(ids[start : start + _SLICE]) & _n.c.state.in_(OPEN)
-        conn.execute(update(_n).where(wanted).values(**fields))
+    wanted = among(conn, _n.c.id, ids) & _n.c.state.in_(OPEN)
+    conn.execute(update(_n).where(wanted).values(**fields))
