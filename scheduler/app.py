@@ -28,6 +28,8 @@ from scheduler.services.timing import LIVE, SIMULATION, Timing
 from scheduler.store import lock, mark
 from scheduler.store.database import Database, open_database
 from scheduler.transport.http import Transport
+from scheduler.workers.crew import Crew
+from scheduler.workers.nursery import Nursery
 
 BEAT = 5.0  # seconds between two signs of life that a daemon writes (`beat`)
 
@@ -67,14 +69,25 @@ class App:
         """What platforms take in how much time, and what accounts.yaml states besides."""
         return Pacing(self.publishers(), self.directory.pace)
 
-    def reach(self) -> Reach:
-        """How a worker process reaches the platforms. Raises UsageError where simulated ones do not run."""
-        transport = Transport(
-            proxy=self.directory.proxy if self.mode == "live" else "",
-            ca=self.directory.ca if self.mode == "live" else "",
-            now=self.clock.seconds,
+    def reach(self, nursery: Nursery) -> Reach:
+        """How a sender reaches the platforms: through workers of the nursery, one for each platform.
+
+        Raises UsageError where the simulated platforms do not run.
+        """
+        live = self.mode == "live"
+        proxy, ca = (self.directory.proxy, self.directory.ca) if live else ("", "")
+        crew = Crew(
+            nursery,
+            registry.installed(),
+            Transport(proxy=proxy, ca=ca, now=self.clock.seconds),
+            self._place(),
+            self._secret(),
+            proxy=proxy,
+            ca=ca,
+            offset=self.clock.offset.total_seconds(),
         )
-        return Reach(self.publishers(), transport, self._place(), self._secret())
+        crew.begin({a.platform for a in self.directory.accounts})
+        return crew
 
     def _place(self) -> Callable[[Account], Account]:
         if self.mode == "live":

@@ -1,6 +1,7 @@
 """The process that sends one wave, or looks for what is in doubt: `python -m scheduler.sender`.
 
-Tokens live only here. It holds its own lock while it lives, so that others can prove it dead.
+Tokens live only here and in its workers, which run the publishers' code: here are only bytes. It holds its
+own lock while it lives, so that others can prove it dead.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ from scheduler.store import desk, lock, outbox
 from scheduler.store.lease import Lease
 from scheduler.transport.fence import Fence
 from scheduler.transport.volley import Fired, Volley
+from scheduler.workers.limits import keep_memory_private
+from scheduler.workers.nursery import Nursery
+from scheduler.workers.worker import work
 
 LATE_CONNECTING = timedelta(seconds=5)  # for a wave that is late already (it goes on once all are connected)
 LOOKS = 5  # how often a wave goes back to its gate when somebody stops something at the last moment
@@ -63,17 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--unfenced", action="store_true", help="simulations: without the fence")
     asked = parser.parse_args(argv)
     try:
-        app = open_app(asked.root, asked.mode, accounts=asked.accounts)
-        number = ulid(app.clock.wall())
-        with lock.Lock(app.folder / "senders" / f"{number}.lock", "this sender runs"):
-            if asked.job == "reconcile":
-                return look_for_all(app, asked.org, Ground(asked.lease))
-            if asked.job == "after":
-                return follow_up(app, asked.org)
-            lived = Lived(app.clock, asked.clocks or app.clock.reading(), tuple(asked.at))
-            due = Due(tuple(asked.at), asked.overdue, asked.org, Ground(asked.lease, app.folder, lived))
-            mishap = Mishap(asked.crash_after, asked.stop_at, asked.unfenced)
-            return send(app, number, due, mishap if app.mode != "live" else Mishap())
+        # First of all: what is forked later would inherit the database, the lock and the threads.
+        with Nursery(work) as nursery:
+            return _run(asked, nursery)
     except LaunchdayError as error:
         sys.stderr.write(f"{error.message} ({error.help})\n" if error.help else f"{error.message}\n")
         return error.exit_code
@@ -85,7 +81,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
-def send(app: App, number: str, due: Due, mishap: Mishap = Mishap()) -> int:  # noqa: B008 - because it is frozen
+def _run(asked: argparse.Namespace, nursery: Nursery) -> int:
+    keep_memory_private()
+    app = open_app(asked.root, asked.mode, accounts=asked.accounts)
+    number = ulid(app.clock.wall())
+    with lock.Lock(app.folder / "senders" / f"{number}.lock", "this sender runs"):
+        if asked.job == "reconcile":
+            return look_for_all(app, app.reach(nursery), asked.org, Ground(asked.lease))
+        if asked.job == "after":
+            return follow_up(app, app.reach(nursery), asked.org)
+        lived = Lived(app.clock, asked.clocks or app.clock.reading(), tuple(asked.at))
+        due = Due(tuple(asked.at), asked.overdue, asked.org, Ground(asked.lease, app.folder, lived))
+        mishap = Mishap(asked.crash_after, asked.stop_at, asked.unfenced)
+        return send(app, nursery, number, due, mishap if app.mode != "live" else Mishap())
+
+
+def send(app: App, nursery: Nursery, number: str, due: Due, mishap: Mishap) -> int:
     """Arm, gate, fire and settle one wave; returns 0 where everything that was armed was sent or recorded."""
     if due.overdue:
         # A waker may call early: what is not due yet is another sender's, in its own time.
@@ -93,7 +104,7 @@ def send(app: App, number: str, due: Due, mishap: Mishap = Mishap()) -> int:  # 
         due = replace(due, instants=past)
     if not due.instants:
         return 0
-    reach = app.reach()
+    reach = app.reach(nursery)
     try:
         ready, unapproved = arm_wave(app.db, app.clock, app.timing, reach, app.approvers, due)
         if not ready and not unapproved:
@@ -237,13 +248,12 @@ def _fire(app: App, volley: Volley, passed: Passed, at: datetime, ground: Ground
             looking.invalidate()
 
 
-def look_for_all(app: App, organisation: str, ground: Ground) -> int:
+def look_for_all(app: App, reach: Reach, organisation: str, ground: Ground) -> int:
     """Look until nothing is in doubt, or for a minute; one line for each thing found out.
 
     Where another daemon has taken over, the looking is its own: what two find out at once would be guarded by
     the states they saw, but one of them is enough.
     """
-    reach = app.reach()
     end = time.monotonic() + RECONCILE_FOR
     try:
         while time.monotonic() < end:
@@ -261,13 +271,12 @@ def look_for_all(app: App, organisation: str, ground: Ground) -> int:
     return 0
 
 
-def follow_up(app: App, organisation: str) -> int:
+def follow_up(app: App, reach: Reach, organisation: str) -> int:
     """Remove and read back what is due. Nothing is published here, so it asks for no lease."""
 
     def say(one: reconcile.Reconciled) -> None:
         sys.stderr.write(f"after       {one.delivery.name}    {one.said}\n")
 
-    reach = app.reach()
     try:
         after.follow_up(
             app.db, app.clock, reach, app.timing, say, organisation=organisation, seconds=RECONCILE_FOR

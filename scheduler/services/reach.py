@@ -39,9 +39,9 @@ class Desk:
                 token = self._token(call.account, secret, deadline)
             http = self._transport.http(self._base_url(call.account), token, deadline=deadline)
             given = call.carry_out(self.publisher, token, http)
-            return _scrubbed(call.checked(given, self.publisher.capability), token, secret)
+            return scrubbed(call.checked(given, self.publisher.capability), token, secret)
         except PublishError as error:
-            return _scrubbed(call.error(error), token, secret)
+            return scrubbed(call.error(error), token, secret)
         except Nonsense as what:
             return call.broke(str(what))
         except (Exception, SystemExit) as error:
@@ -152,7 +152,7 @@ def _side_by_side(work: Callable[[Any], T], things: Sequence[Any], width: int) -
         return list(pool.map(work, things))
 
 
-def _scrubbed(answer: T, *secrets: str) -> T:
+def scrubbed(answer: T, *secrets: str) -> T:
     """Answers reach the database and the log: a token that is in one (an echoed error) is taken out."""
 
     def clean(text: str) -> str:
