@@ -1,7 +1,7 @@
 """The nursery: a process forked from the sender at its very start, of which all workers are forked.
 
 A worker must be had within milliseconds, with the imports done, also in the middle of a wave. It cannot be
-forked from the sender then: it would inherit its database, its threads' locks and the one that proves it dead.
+forked from the sender then: it would inherit its database, its threads' locks, the lock that proves it dead.
 So the sender forks this small process before it has any of them. For each worker there is a keeper between:
 its parent, which ends whatever the worker has left behind, and which is all that a worker can kill by killing
 its parent. sender > nursery > keeper > worker.
@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from scheduler.workers import limits
 
 WATCH = 0.5  # seconds between two looks at what the workers have started
-CLEAN_UP = 10.0  # seconds for the keepers to end what is below them once the sender is gone
+CLEAN_UP = 3.0  # seconds for the keepers to end what is below them once the sender is gone
 
 
 @dataclass(frozen=True, slots=True)

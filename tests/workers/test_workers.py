@@ -1,4 +1,4 @@
-"""Publishers' code in processes of its own: one that misbehaves costs its own platform, and nothing of it stays."""
+"""Publishers' code in processes of its own: one that misbehaves costs its own platform."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from scheduler.domain.publisher import Capability, Outgoing, Prepared, Publisher
 from scheduler.errors import CannotTell, LaunchdayError, NotReady, OutcomeUnknown, SecretError
 from scheduler.services.calls import Built, Find, Prepare, Read
 from scheduler.transport.http import Transport
+from scheduler.workers import crew as crews
 from scheduler.workers import limits
 from scheduler.workers.crew import STARTS, Crew
 from scheduler.workers.nursery import Nursery
@@ -121,13 +122,16 @@ def is_nothing() -> Any:
 
 
 @pytest.mark.parametrize("made", [never_starts, is_broken, takes_the_process_along, is_nothing])
-def test_one_that_does_not_start_costs_its_own_platform(made: Callable[[], Any]) -> None:
+def test_one_that_does_not_start_costs_its_own_platform(
+    made: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crews, "HELLO", SOON)
     with crew_of({"good": lambda: Good("good"), "bad": made}) as crew:
         good, bad = ask(crew, prepare("good"), prepare("bad"))
         assert isinstance(good, Built)
         assert isinstance(bad, NotReady)
         assert ask(crew, find("bad"))[0].code == "publisher"
-        # No reason to ask a person yet: another start may do. (Were it not installed at all, it would be one.)
+        # No reason to ask a person yet, as one that is not installed at all would be: another start may do.
         assert crew.capability("bad") is Capability.LISTING
         assert crew.capability("absent") is Capability.WRITE_ONLY
 
