@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +30,8 @@ from scheduler.transport.http import Transport
 from scheduler.transport.room import make_room
 from scheduler.transport.volley import Shot, Volley
 from scheduler.transport.wire import serialise
+from scheduler.workers.nursery import Nursery
+from scheduler.workers.worker import work
 from tests.bench import campaign
 
 _LEAD = 0.1  # seconds from ready to T0
@@ -160,10 +163,11 @@ class Protocol:
 
     def __call__(self, wave: Wave) -> Sent:
         """Send the wave as a sender does once it has armed it."""
-        with campaign.opened(self._folder, len(wave.requests), wave.base_url) as app:
+        opened = partial(campaign.opened, self._folder, len(wave.requests), wave.base_url)
+        with Nursery(work) as nursery, opened() as app:
             ready = campaign.armed(app)
             span = app.timing.connecting(len(ready)) + timedelta(seconds=0.2)
-            reach, number = app.reach(), ulid(app.clock.wall())
+            reach, number = app.reach(nursery), ulid(app.clock.wall())
             volley = Volley(reach.transport, [a.shot for a in ready])
             wave.ready(_GRACE)
             app.clock.offset = campaign.LAUNCH - span - app.clock.wall()
