@@ -6,6 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -29,7 +30,7 @@ from scheduler.workers.worker import work
 from .toys import Bad, Good, deeds, loader
 
 DUE = datetime(2027, 3, 9, 7, 0, tzinfo=UTC)
-SOON = 1.0  # seconds that a call has
+SOON = 1.5  # seconds that a call to a bad publisher has
 TOKEN = "canary-token-4f9a1c7e2b8d6053"
 
 
@@ -71,6 +72,14 @@ def ask(crew: Crew, *calls: Any, within: float = SOON) -> list[Any]:
     return crew.ask(calls, time.time() + within)
 
 
+def both(crew: Crew, call: Callable[[str], Any]) -> tuple[Any, Any]:
+    """The same call to both platforms at once; only the bad one is short of time."""
+    with ThreadPoolExecutor(2) as pool:
+        good = pool.submit(ask, crew, call("good"), within=60)
+        bad = pool.submit(ask, crew, call("bad"))
+        return good.result()[0], bad.result()[0]
+
+
 def left_behind(folder: Path) -> list[int]:
     pids = [int(p.name.removeprefix("pid-")) for p in folder.glob("pid-*")]
     return [p for p in pids if Path(f"/proc/{p}").exists()]
@@ -93,13 +102,13 @@ def test_one_that_misbehaves_costs_its_own_platform_and_leaves_nothing_behind(
 ) -> None:
     publishers = {"good": lambda: Good("good"), "bad": lambda: Bad("bad", deeds(tmp_path)[deed])}
     with crew_of(publishers) as crew:
-        good, bad = ask(crew, prepare("good"), prepare("bad"))
+        good, bad = both(crew, prepare)
         assert isinstance(good, Built), good
         assert isinstance(bad, NotReady), bad
-        good, bad = ask(crew, read("good"), read("bad"))
+        good, bad = both(crew, read)
         assert isinstance(good, Receipt), good
         assert isinstance(bad, OutcomeUnknown), bad
-        good, bad = ask(crew, find("good"), find("bad"))
+        good, bad = both(crew, find)
         assert isinstance(good, Receipt), good
         assert isinstance(bad, CannotTell), bad
     assert is_clean(tmp_path)
@@ -127,7 +136,7 @@ def test_one_that_does_not_start_costs_its_own_platform(
 ) -> None:
     monkeypatch.setattr(crews, "HELLO", SOON)
     with crew_of({"good": lambda: Good("good"), "bad": made}) as crew:
-        good, bad = ask(crew, prepare("good"), prepare("bad"))
+        good, bad = both(crew, prepare)
         assert isinstance(good, Built)
         assert isinstance(bad, NotReady)
         assert ask(crew, find("bad"))[0].code == "publisher"
@@ -139,12 +148,12 @@ def test_one_that_does_not_start_costs_its_own_platform(
 def test_answers_are_those_of_the_calls_and_in_their_order() -> None:
     with crew_of({"one": lambda: Good("one"), "two": lambda: Good("two")}) as crew:
         calls = [prepare(p, f"words {n}") for n in range(120) for p in ("one", "two")]
-        answers = ask(crew, *calls, within=20)
+        answers = ask(crew, *calls, within=60)
         assert [a.prepared.content.text for a in answers] == [c.outgoing.content.text for c in calls]
         assert [dict(a.request.headers)["key"] for a in answers] == [c.outgoing.key for c in calls]
         assert {a.token for a in answers} == {TOKEN}
         assert len({a.prepared.handles["pid"] for a in answers}) == 2  # a process for each platform
-        replies = ask(crew, *(read("one", str(n).encode()) for n in range(500)), within=20)
+        replies = ask(crew, *(read("one", str(n).encode()) for n in range(500)), within=60)
         assert [r.remote_id for r in replies] == [str(n) for n in range(500)]
 
 
@@ -156,9 +165,9 @@ def test_one_call_that_hangs_does_not_cost_the_others_of_its_platform() -> None:
             return super().prepare(outgoing, account, http)
 
     with crew_of({"mixed": lambda: Mixed("mixed")}) as crew:
-        answers = ask(crew, *(prepare("mixed", t) for t in ("a", "bad", "b")))
+        answers = ask(crew, *(prepare("mixed", t) for t in ("a", "bad", "b")), within=6)
         assert [type(a) for a in answers] == [Built, NotReady, Built]
-        (later,) = ask(crew, read("mixed"), within=5)  # a new worker does what is left to do
+        (later,) = ask(crew, read("mixed"), within=60)  # a new worker does what is left to do
         assert isinstance(later, Receipt)
 
 
@@ -176,7 +185,7 @@ def test_a_worker_is_started_again_a_few_times_and_then_given_up(tmp_path: Path)
 def test_pictures_reach_the_publisher(tmp_path: Path) -> None:
     picture = Media("media/a.png", sha256(b"a picture"), "A poster", "image/png", 9, 1, 1)
     with crew_of({"one": lambda: Good("one")}) as crew:
-        (built,) = ask(crew, prepare("one", media=(picture,)), within=5)
+        (built,) = ask(crew, prepare("one", media=(picture,)), within=60)
     assert built.prepared.handles["sizes"] == [9]
 
 
@@ -199,7 +208,7 @@ def test_a_worker_sees_no_secret_but_that_of_the_account_it_is_asked_about(
             return Prepared(outgoing.content, account, handles)
 
     with crew_of({"one": lambda: Curious("one")}) as crew:
-        (built,) = ask(crew, prepare("one"), within=5)
+        (built,) = ask(crew, prepare("one"), within=60)
     handles = built.prepared.handles
     assert not {"OTHER_TOKEN", "LAUNCHDAY_DATABASE_URL"} & set(handles["names"])
     assert "PATH" in handles["names"]
@@ -214,7 +223,7 @@ def test_a_secret_that_cannot_be_read_costs_only_its_account() -> None:
         return TOKEN
 
     with crew_of({"good": lambda: Good("good"), "bad": lambda: Good("bad")}, secret=secret) as crew:
-        good, bad = ask(crew, prepare("good"), prepare("bad"), within=5)
+        good, bad = ask(crew, prepare("good"), prepare("bad"), within=60)
     assert isinstance(good, Built)
     assert (bad.code, bad.detail) == ("secret", "the environment has no BAD")
 
@@ -225,7 +234,7 @@ def test_the_token_in_an_answer_does_not_get_out_of_its_worker() -> None:
             raise CannotTell("odd", f"I was given {TOKEN}")
 
     with crew_of({"one": lambda: Talks("one")}) as crew:
-        (answer,) = ask(crew, find("one"), within=5)
+        (answer,) = ask(crew, find("one"), within=60)
     assert (type(answer), answer.detail) == (CannotTell, "I was given [token]")
 
 
@@ -258,7 +267,7 @@ def test_limits_are_set_before_foreign_code_runs() -> None:
             )
 
     with crew_of({"one": lambda: Measured("one")}) as crew:
-        (built,) = ask(crew, prepare("one"), within=5)
+        (built,) = ask(crew, prepare("one"), within=60)
     found = dict(built.prepared.handles)
     assert (found["RLIMIT_CPU"], found["RLIMIT_NOFILE"], found["RLIMIT_CORE"]) == (
         limits.CPU,
