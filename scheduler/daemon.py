@@ -44,7 +44,9 @@ TICK = 1  # seconds
 # Jobs that may be ended at any moment: the next start looks again, and tells again under the same key.
 BESIDE = ("reconcile", "after", "notify")
 # Gates that no sender opens: people, time or the part before do.
-NOTHING_TO_DO = frozenset({"hold", "blackout", "after", "in_doubt", "attempts", "too_late", "safe_mode"})
+NOTHING_TO_DO = frozenset(
+    {"hold", "blackout", "after", "corrects", "in_doubt", "attempts", "too_late", "safe_mode"}
+)
 ASK = 5.0  # seconds between two looks whether somebody is to be told something
 QUIET = timedelta(seconds=10)  # so near to a wave's instant no process is started that could cost it time
 AGAIN = 3.0  # seconds before a wave that a sender left undone is tried again

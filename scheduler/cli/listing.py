@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from scheduler.cli import session, show
 from scheduler.cli.choosing import Choice, choosing, known
 from scheduler.cli.show import json_option
+
+if TYPE_CHECKING:
+    from scheduler.app import App
+    from scheduler.domain.delivery import Delivery
 
 
 def _gates(row: dict[str, Any]) -> str:
@@ -89,6 +93,7 @@ def show_(ctx: click.Context, delivery: str, campaign: str, as_json: bool) -> in
             ],
             "log": [{"seq": e.seq, "at": e.body["at"], "type": e.body["type"]} for e in entries],
         }
+        row |= _links(app, one)
         if as_json:
             show.document("show", item=row)
             return 0
@@ -99,6 +104,8 @@ def show_(ctx: click.Context, delivery: str, campaign: str, as_json: bool) -> in
             "account",
             "url",
             "reason",
+            "corrects",
+            "corrected_by",
             "author",
             "content_sha256",
         ):
@@ -117,9 +124,31 @@ def show_(ctx: click.Context, delivery: str, campaign: str, as_json: bool) -> in
                 f"try {a['n']:<11} {a['intent_at']}  {a['state']}  "
                 + show.visible(f"{a['code']} {a['detail']}")
             )
+        for late in row["late_evidence"]:
+            show.put(f"late word       {late['at']}  {late['word']}  {late['url']}{late['detail']}")
         for e in row["log"]:
             click.echo(f"log {e['seq']:<11} {e['at']}  {e['type']}")
     return 0
+
+
+def _links(app: App, one: Delivery) -> dict[str, Any]:
+    """What it corrects, what corrects it, and the words that came late."""
+    from scheduler.domain.delivery import State
+    from scheduler.store import late, outbox
+
+    with app.db.read() as conn:
+        before = outbox.find(conn, ids=[one.corrects]) if one.corrects else []
+        kin = outbox.find(conn, campaign=one.campaign, post=one.post)
+        words = late.of(conn, one.id)
+    by = [d.name for d in kin if d.corrects == one.id and d.state is not State.CANCELLED]
+    return {
+        "corrects": before[0].name if before else "",
+        "corrected_by": ", ".join(by),
+        "late_evidence": [
+            {"at": w.at, "word": w.kind, "url": w.url, "detail": w.detail, "remote_id": w.remote_id}
+            for w in words
+        ],
+    }
 
 
 @click.command()

@@ -42,6 +42,9 @@ def plan(ctx: click.Context, campaign: str, exit_code: bool, as_json: bool) -> i
 
 @click.command()
 @click.option("--campaign", default="", help="Only this campaign.")
+@click.option("--corrects", default="", metavar="DELIVERY", help="Queue its new words as a correction of it.")
+@click.option("--at", default="", metavar="TIME", help="With --corrects: when (half an hour from now).")
+@click.option("--retract-first", is_flag=True, help="With --corrects: only once the old post is removed.")
 @as_option
 @yes_option
 @json_option
@@ -49,11 +52,28 @@ def plan(ctx: click.Context, campaign: str, exit_code: bool, as_json: bool) -> i
 @click.option("--no-input", is_flag=True, help="Never ask a question.")
 @click.pass_context
 def queue(
-    ctx: click.Context, campaign: str, actor: str, yes: bool, as_json: bool, quiet: bool, no_input: bool
+    ctx: click.Context,
+    campaign: str,
+    corrects: str,
+    at: str,
+    retract_first: bool,
+    actor: str,
+    yes: bool,
+    as_json: bool,
+    quiet: bool,
+    no_input: bool,
 ) -> int:
     """Render, freeze and store the deliveries. Nothing goes out until it is approved."""
     from scheduler.services.queue import queue as put
 
+    if corrects:
+        from scheduler.cli.correcting import queue_correction
+
+        return queue_correction(
+            ctx, corrects, campaign, at, actor, retract_first=retract_first, yes=yes, as_json=as_json
+        )
+    if at or retract_first:
+        raise UsageError("--at and --retract-first go with --corrects DELIVERY", help="launchday move")
     with session.opened(ctx) as app:
         who = session.who(app, actor)
         workspace, planned = _plan(app, campaign)

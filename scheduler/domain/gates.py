@@ -107,6 +107,15 @@ def gates(delivery: Delivery, facts: Facts, *, at: datetime | None = None) -> tu
         shut.append(Gate("in_doubt", "an earlier attempt may still land"))
     if delivery.attempts >= MAX_ATTEMPTS:
         shut.append(Gate("attempts", f"{MAX_ATTEMPTS} attempts were made"))
-    if delivery.after and facts.states.get(delivery.after) not in (State.PUBLISHED, State.VERIFIED):
-        shut.append(Gate("after", "the part before it is not out"))
+    shut.extend(_others(delivery, facts.states))
     return tuple(shut)
+
+
+def _others(delivery: Delivery, states: Mapping[str, State]) -> list[Gate]:
+    """What another delivery must have come to first."""
+    shut = []
+    if delivery.after and states.get(delivery.after) not in (State.PUBLISHED, State.VERIFIED):
+        shut.append(Gate("after", "the part before it is not out"))
+    if delivery.retract_first and states.get(delivery.corrects) is not State.RETRACTED:
+        shut.append(Gate("corrects", "what it corrects is not removed yet: launchday retract"))
+    return shut

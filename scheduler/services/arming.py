@@ -124,7 +124,7 @@ def _to_arm(
     todo = [
         d
         for d in left
-        if not shut[d.id] & {"unapproved", "hold", "after", "in_doubt", "attempts", "too_late"}
+        if not shut[d.id] & {"unapproved", "hold", "after", "in_doubt", "attempts", "too_late", "corrects"}
     ]
     return todo, [d for d in left if "unapproved" in shut[d.id]]
 

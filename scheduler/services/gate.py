@@ -52,7 +52,7 @@ def facts(
 ) -> Facts:
     """Everything the gates look at, read in the caller's transaction."""
     ids = [d.id for d in deliveries]
-    parents = outbox.find(conn, ids=list({d.after for d in deliveries if d.after}))
+    parents = outbox.find(conn, ids=list({i for d in deliveries for i in (d.after, d.corrects) if i}))
     stored = outbox.columns(conn, ids, "policy", "blackouts")
     return Facts(
         now=clock.now(),

@@ -66,7 +66,13 @@ def plan(
         landing = outbox.with_attempt(conn, ids, MAY_STILL_LAND)
         aside = {name: outbox.column(conn, ids, name) for name in ("blackouts", "profile")}
     latest: dict[str, Delivery] = {}
+    corrections: dict[str, list[Delivery]] = {}
     for one in stored:
+        if one.corrects:
+            # It has a name of its own that no file asks for; where it is out, its words are the files'.
+            base = one.name.partition("/correction")[0]
+            corrections.setdefault(base, []).append(one)
+            continue
         if one.state in ENDED and ended_by[one.id] == "withdrawn":
             continue
         # What ended and became a question again stands behind what was queued in its place.
@@ -76,6 +82,12 @@ def plan(
     found = []
     for new in rendered:
         old = latest.pop(new.name, None)
+        if old is not None and any(
+            c.content_sha256 == new.content.sha256 and c.state is not State.CANCELLED
+            for c in corrections.get(new.name, ())
+        ):
+            found.append(Difference("unchanged", new.name, new.post, new, old, ("it is corrected",)))
+            continue
         approved_by = tuple(
             dict.fromkeys(d.person for d in said.get(old.id, ()) if d.verdict == "granted") if old else ()
         )

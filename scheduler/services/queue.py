@@ -82,7 +82,8 @@ def _add(conn: Connection, now: datetime, actor: Actor, rendered: Sequence[Rende
     before: dict[str, str] = {}
     if any(one.content.part > 1 for one in rendered):
         # A part that is added to a post that is queued already waits for the part before it, too.
-        stored = [d for d in outbox.find(conn, campaign=rendered[0].campaign) if d.state not in ENDED]
+        every = outbox.find(conn, campaign=rendered[0].campaign)
+        stored = [d for d in every if d.state not in ENDED and not d.corrects]
         before = {f"{d.account}/{d.post}/{d.content.part}": d.id for d in stored}
     for one in rendered:
         row = {
@@ -99,7 +100,7 @@ def _add(conn: Connection, now: datetime, actor: Actor, rendered: Sequence[Rende
             "key": secrets.token_hex(16),
             "after": before.get(f"{one.account.id}/{one.post}/{one.content.part - 1}", ""),
             "queued_at": instant(now),
-            **_frozen(one, actor),
+            **frozen(one, actor),
         }
         before[f"{one.account.id}/{one.post}/{one.content.part}"] = row["id"]
         rows.append(row)
@@ -113,13 +114,13 @@ def _add(conn: Connection, now: datetime, actor: Actor, rendered: Sequence[Rende
                 account=one.account.id,
                 platform=one.account.platform,
                 organisation=one.account.organisation,
-                facts={**_hashes(one), "revision": 1, "due": instant(one.plan.due)},
+                facts={**hashes(one), "revision": 1, "due": instant(one.plan.due)},
             )
         )
-    outbox.add(conn, now, [{"attempts": 0, **_EMPTY, **r} for r in rows], events)
+    outbox.add(conn, now, [{"attempts": 0, **EMPTY, **r} for r in rows], events)
 
 
-_EMPTY = {
+EMPTY = {
     "planner": "",
     "prepared": "",
     "remote_id": "",
@@ -131,7 +132,7 @@ _EMPTY = {
 }
 
 
-def _frozen(one: Rendered, actor: Actor) -> dict[str, Any]:
+def frozen(one: Rendered, actor: Actor) -> dict[str, Any]:
     """The columns that say what and when: what approvals are bound to."""
     fire_at = one.plan.due
     if one.content.part > 1:
@@ -156,7 +157,8 @@ def _frozen(one: Rendered, actor: Actor) -> dict[str, Any]:
     }
 
 
-def _hashes(one: Rendered) -> dict[str, str]:
+def hashes(one: Rendered) -> dict[str, str]:
+    """What its log entry says of it."""
     return {
         "content_sha256": one.content.sha256,
         "plan_sha256": one.plan.sha256,
@@ -166,7 +168,7 @@ def _hashes(one: Rendered) -> dict[str, str]:
 
 def _change(conn: Connection, now: datetime, actor: Actor, old: Delivery, new: Rendered) -> int:
     """A new revision: a new key where the words are new; approvals that no longer fit are voided."""
-    fields = _frozen(new, actor) | {
+    fields = frozen(new, actor) | {
         "revision": old.revision + 1,
         "attempts": 0,
         "prepared": "",
@@ -186,7 +188,7 @@ def _change(conn: Connection, now: datetime, actor: Actor, old: Delivery, new: R
     if same == asked:
         granted = []  # nothing that anybody approved: blackouts, or where the account is reached
     desk.void(conn, [d.id for d in granted], why)
-    facts = {**_hashes(new), "revision": old.revision + 1, "due": instant(new.plan.due)}
+    facts = {**hashes(new), "revision": old.revision + 1, "due": instant(new.plan.due)}
     events = [about("content.changed", actor, old, facts=facts)]
     events += [
         about("approval.voided", actor, old, facts={"approver": d.person, "why": why}) for d in granted
