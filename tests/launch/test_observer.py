@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from launch.desk import (
     Said,
     daemon,
     environment,
-    launchday,
+    inside,
     must,
     queued,
     runs,
@@ -25,6 +26,7 @@ from launch.desk import (
     until,
 )
 from scheduler.app import open_app
+from scheduler.observer import Observer
 from scheduler.services.tell import tell
 from tests.mailbox import Mailbox
 
@@ -53,7 +55,10 @@ def root(tmp_path: Path, box: Mailbox) -> Iterator[Path]:
 
 
 def look(root: Path) -> Said:
-    return launchday(root, "doctor", "--watch", "--once")
+    """What `doctor --watch --once` does, in this process, which is quicker."""
+    lines: list[str] = []
+    code = Observer(root, "simulation", lines.append, {}).round()
+    return Said(code, "", "\n".join(lines))
 
 
 def subjects(box: Mailbox) -> list[str]:
@@ -186,4 +191,19 @@ def test_it_stays_until_it_is_asked_to_leave_and_two_never_watch_at_once(root: P
 
 @pytest.mark.parametrize("arguments", [("--once",), ("--watch", "--json"), ("--watch", "--every", "soon")])
 def test_what_cannot_be_is_a_usage_error(root: Path, arguments: tuple[str, ...]) -> None:
-    assert launchday(root, "doctor", *arguments).code == 2
+    assert inside(root, "doctor", *arguments).code == 2
+
+
+def test_systemd_hears_of_the_daemon_that_it_is_ready_alive_and_stopping(root: Path, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind(str(tmp_path / "notify.sock"))
+        sock.settimeout(60)
+        spoken = {"NOTIFY_SOCKET": str(tmp_path / "notify.sock"), "WATCHDOG_USEC": "3000000"}
+        with daemon(root, **spoken) as child:
+            heard = [sock.recv(1000).decode() for _ in range(3)]
+            child.send_signal(signal.SIGTERM)
+            while not heard[-1].startswith("STOPPING=1"):
+                heard.append(sock.recv(1000).decode())
+            assert child.wait() == 0
+    assert "READY=1\nSTATUS=publishes what is approved and due" in heard
+    assert heard.count("WATCHDOG=1") >= 2
