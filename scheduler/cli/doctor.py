@@ -33,24 +33,30 @@ def doctor(ctx: click.Context, watch: bool, once: bool, every: str, as_json: boo
     from scheduler.cli.running import daemon_said
     from scheduler.domain.delivery import IN_DOUBT, State
     from scheduler.services import secret
-    from scheduler.services.doctor import examine
+    from scheduler.services.doctor import examine, telling
     from scheduler.store import outbox
 
     with session.opened(ctx) as app:
         with app.db.read() as conn:
             counts = outbox.counts(conn)
         needed = any(counts.get(s) for s in {State.SCHEDULED, *IN_DOUBT})
+        live = app.mode == "live"
+
+        def read(reference: str) -> str:
+            return secret.read(reference, root=app.root, environ=app.environ)
+
         found = list(
             examine(
                 app.db,
                 app.folder,
                 app.directory.accounts,
-                lambda account: secret.read(account.secret, root=app.root, environ=app.environ),
-                live=app.mode == "live",
+                lambda account: read(account.secret),
+                live=live,
                 daemon=daemon_said(app),
                 needed=bool(needed),
             )
         )
+        found += telling(app.db, app.directory, app.clock.now(), read, live=live)
     if as_json:
         rows = [{"level": f.level, "what": f.what, "said": f.said, "fix": f.fix} for f in found]
         show.document("doctor", items=rows)

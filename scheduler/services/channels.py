@@ -144,9 +144,3 @@ class Teller:
 
     def _read(self, reference: str) -> str:
         return self.secret(reference) if reference else ""
-
-
-def unreachable(directory: Directory, people: Sequence[Person]) -> list[Person]:
-    """Those whom no channel reaches in person."""
-    mail = directory.notify.mail
-    return [p for p in people if not (p.apprise or (mail and p.email))]

@@ -6,14 +6,16 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 from sqlalchemy import text
 
-from scheduler.domain.account import Account
+from scheduler.domain.account import Account, Directory
+from scheduler.domain.recipients import recipients
 from scheduler.errors import LaunchdayError
-from scheduler.store import desk, log
+from scheduler.store import desk, log, notices
 from scheduler.store.database import Database, wal_is_safe
 
 RESERVE = 200 * 1024 * 1024  # bytes; a launch writes a few MB, a full disk stops intents from being stored
@@ -132,3 +134,41 @@ def _secrets(
         except LaunchdayError as error:
             yield Finding("bad", "secrets", f"{account.id}: {error.message}", error.help, 4)
     yield Finding("ok", "secrets", f"{good} of {len(accounts)} can be read")
+
+
+def telling(
+    db: Database, directory: Directory, now: datetime, secret: Callable[[str], str], *, live: bool
+) -> Iterator[Finding]:
+    """Whether people can be told what wants them, and what they have been told and not answered."""
+    with db.read() as conn:
+        standing = notices.find(conn)
+    if standing:
+        untold = sum(n.state == "waiting" for n in standing)
+        said = f"{len(standing)} open, {untold} of them not told yet"
+        yield Finding("warn", "notices", said, "launchday notices, then launchday ack")
+    if not directory.has_channel:
+        yield Finding(
+            "warn", "notify", "nobody could be told: no channel is set", "add notify: to accounts.yaml"
+        )
+        return
+    alone = [slug for slug in directory.organisations if not _reachable(directory, slug, now)]
+    if alone:
+        fix = "give their people email: in accounts.yaml"
+        yield Finding("warn", "notify", f"nobody can be told for {', '.join(alone)}", fix)
+    for reference in directory.notify.secrets if live else ():
+        try:
+            secret(reference)
+        except LaunchdayError as error:
+            yield Finding("bad", "notify", error.message, error.help, 4)
+    if not alone:
+        yield Finding("ok", "notify", "every organisation has somebody who can be told")
+
+
+def _reachable(directory: Directory, organisation: str, now: datetime) -> bool:
+    """Whether a channel leads to anybody who is told first."""
+    notify = directory.notify
+    whose = [hook.organisations for hook in notify.webhooks] + [one.organisations for one in notify.apprise]
+    if any(not named or organisation in named for named in whose):
+        return True
+    people = recipients(directory, organisation, 0, now)
+    return any(p.apprise or (notify.mail and p.email) for p in people)
