@@ -15,6 +15,7 @@ from sqlalchemy.engine import make_url
 
 from scheduler.domain.account import Account, Directory
 from scheduler.domain.publisher import Publisher
+from scheduler.domain.skew import Reading
 from scheduler.errors import FilesWrong, LaunchdayError, StoreError, UsageError
 from scheduler.files.accounts import read_accounts
 from scheduler.files.source import Findings, read_source
@@ -22,6 +23,7 @@ from scheduler.publishers import registry
 from scheduler.publishers.simulated import process as platforms
 from scheduler.services import safe, secret
 from scheduler.services.clock import Clock
+from scheduler.services.clocks import read_clocks
 from scheduler.services.pace import Pacing
 from scheduler.services.reach import Reach
 from scheduler.services.timing import LIVE, SIMULATION, Timing
@@ -68,6 +70,18 @@ class App:
     def pacing(self) -> Pacing:
         """What platforms take in how much time, and what accounts.yaml states besides."""
         return Pacing(self.publishers(), self.directory.pace)
+
+    def clocks(self) -> list[Reading]:
+        """What the accounts' servers say of this machine's clock. A simulation has one clock."""
+        if self.mode != "live":
+            return []
+        usual = {name: one.server for name, one in self.publishers().items()}
+        servers = {a.server or usual.get(a.platform, "") for a in self.directory.accounts} - {""}
+        transport = Transport(proxy=self.directory.proxy, ca=self.directory.ca)
+        try:
+            return read_clocks(transport, self.clock.source, servers, float("inf"))
+        finally:
+            transport.close()
 
     def reach(self, nursery: Nursery) -> Reach:
         """How a sender reaches the platforms: through workers of the nursery, one for each platform.

@@ -27,6 +27,7 @@ from scheduler.services import after, reconcile
 from scheduler.services.arm import Armed, stored
 from scheduler.services.arming import Due, arm_wave
 from scheduler.services.clock import Reading
+from scheduler.services.clocks import read_clocks
 from scheduler.services.collect import collect, patiently
 from scheduler.services.gate import Passed, Ready, gate, stand_down
 from scheduler.services.ground import Ground
@@ -106,7 +107,8 @@ def send(app: App, nursery: Nursery, number: str, due: Due, mishap: Mishap) -> i
         return 0
     reach = app.reach(nursery)
     try:
-        ready, unapproved = arm_wave(app.db, app.clock, app.timing, reach, app.approvers, due)
+        clocks = partial(read_clocks, reach.transport, app.clock.source)
+        ready, unapproved = arm_wave(app.db, app.clock, app.timing, reach, app.approvers, due, clocks)
         if not ready and not unapproved:
             return 0
         at = app.clock.now() if due.overdue else max(due.instants)

@@ -54,6 +54,7 @@ def doctor(ctx: click.Context, watch: bool, once: bool, every: str, as_json: boo
                 live=live,
                 daemon=daemon_said(app),
                 needed=bool(needed),
+                readings=app.clocks(),
             )
         )
         found += telling(app.db, app.directory, app.clock.now(), read, live=live)

@@ -5,21 +5,25 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from scheduler.domain.delivery import Delivery, State
 from scheduler.domain.gates import gates
 from scheduler.domain.retry import next_try
+from scheduler.domain.skew import Skew, skew
 from scheduler.errors import NotReady, PublishError, Rejected, RetryLater
-from scheduler.services.arm import Armed, arm
+from scheduler.services.arm import Armed, account_of, arm
 from scheduler.services.clock import Clock
+from scheduler.services.clocks import Ask
 from scheduler.services.gate import facts
 from scheduler.services.ground import Ground
 from scheduler.services.put_off import put_off
 from scheduler.services.reach import Reach
+from scheduler.services.tell import over, tell
 from scheduler.services.timing import Timing
-from scheduler.store import outbox
+from scheduler.store import notices, outbox
 from scheduler.store.database import Database
 
 LATE_ARMING = timedelta(seconds=10)  # what a wave that is late already may still spend on arming
@@ -48,8 +52,11 @@ def arm_wave(
     reach: Reach,
     approvers: Mapping[str, Collection[str]],
     due: Due,
+    clocks: Ask = lambda servers, deadline: (),
 ) -> tuple[list[Armed], list[Delivery]]:
     """Arm what is due and approved; returns it, and what lacks approval (nothing of that is uploaded).
+
+    `clocks` asks servers for the time: where ours is wrong, nothing is armed that goes by it.
 
     What is not ready is tried again with growing pauses (or when the platform said), never what was refused:
     a slow, refusing or hanging platform costs its own deliveries, not the wave's punctuality.
@@ -64,6 +71,7 @@ def arm_wave(
     refused: dict[str, tuple[Delivery, PublishError]] = {}
     tries: dict[str, tuple[int, datetime]] = {}
     rounds: dict[str, Future[Round]] = {}
+    servers = _servers(db, reach, due)
 
     def take(done: Collection[Future[Round]]) -> None:
         for platform in [p for p, r in rounds.items() if r in done]:
@@ -75,7 +83,8 @@ def arm_wave(
                 tries[one.id] = (n, _again(clock, error, n))
                 refused[one.id] = (one, error)
 
-    with ThreadPoolExecutor(PLATFORMS, thread_name_prefix="arm") as pool:
+    with ThreadPoolExecutor(PLATFORMS + 1, thread_name_prefix="arm") as pool:
+        asked = pool.submit(clocks, set(servers.values()), end.timestamp())
         while True:
             now = clock.now()
             left, unapproved = _to_arm(db, clock, approvers, due, armed)
@@ -89,10 +98,45 @@ def arm_wave(
             if last:
                 break
             time.sleep(1.0 if not rounds else 0.0)
+    if wrong := told_of(db, clock, skew(asked.result())):
+        for one in [
+            a.delivery for i, a in armed.items() if wrong.everyone or servers.get(i) in wrong.servers
+        ]:
+            del armed[one.id]
+            refused[one.id] = (one, NotReady("clock", wrong.sentence))
     missing = [r for i, r in refused.items() if i not in armed]
     if missing:
         put_off(db, clock, missing, max(clock.now(), at) + timing.soon)
     return list(armed.values()), unapproved
+
+
+def _servers(db: Database, reach: Reach, due: Due) -> dict[str, str]:
+    """Where each delivery of the wave is bound for, by its id; what is damaged is left out."""
+    with db.read() as conn:
+        wave = outbox.find(
+            conn, states=[State.SCHEDULED], organisation=due.organisation, fire_at=due.instants
+        )
+        profiles = outbox.column(conn, [d.id for d in wave], "profile")
+    found = {}
+    for one, profile in profiles.items():
+        with suppress(PublishError, ValueError, TypeError):
+            found[one] = reach.base_url(reach.place(account_of(profile)))
+    return found
+
+
+def told_of(db: Database, clock: Clock, wrong: Skew | None) -> Skew | None:
+    """A person is told of a wrong clock while it is wrong, and hears no more of it when it is right."""
+    with db.read() as conn:
+        standing = bool(notices.standing(conn, "clock", ""))
+    if wrong or standing:
+        with db.write() as conn:
+            # A crash before the commit tells nobody yet: the next wave's arming says it again.
+            if wrong:
+                said = f"{wrong.sentence}. Nothing that goes by it is sent: set it right (launchday doctor)"
+                tell(conn, clock.now(), "clock", "", said)
+            else:
+                over(conn, "clock")
+    return wrong
 
 
 def _again(clock: Clock, error: PublishError, n: int) -> datetime:

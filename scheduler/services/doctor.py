@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +13,9 @@ from sqlalchemy import text
 
 from scheduler.domain.account import Account, Directory
 from scheduler.domain.recipients import recipients
+from scheduler.domain.skew import Reading, skew
 from scheduler.errors import LaunchdayError
+from scheduler.services.clocks import kept_right
 from scheduler.store import desk, log, notices
 from scheduler.store.database import Database, wal_is_safe
 
@@ -41,9 +42,10 @@ def examine(
     live: bool,
     daemon: tuple[str, bool],
     needed: bool,
+    readings: Sequence[Reading] = (),
 ) -> Iterator[Finding]:
     """Each check in turn; none changes anything."""
-    yield _clock()
+    yield _clock(readings)
     yield _disk(folder)
     yield _database(db)
     yield _log(db)
@@ -56,26 +58,23 @@ def examine(
         yield Finding("bad", "daemon", said, f"launchday run{' --live' if live else ''}", 7)
 
 
-def _clock() -> Finding:
-    """The kernel's own word on whether something keeps the clock right (adjtimex through timedatectl)."""
-    tool = shutil.which("timedatectl")
-    if tool is None:
-        return Finding(
-            "warn",
-            "clock",
-            "nothing here says whether the clock is kept right",
-            "run an NTP service, for example chrony",
-        )
-    said = subprocess.run(
-        [tool, "show", "--property=NTPSynchronized", "--value"],
-        capture_output=True,
-        text=True,
-        timeout=10,
-        check=False,
-    ).stdout.strip()
-    if said == "yes":
-        return Finding("ok", "clock", "kept right by a time service")
-    return Finding("warn", "clock", "no time service keeps it right", "timedatectl set-ntp true")
+def _clock(readings: Sequence[Reading]) -> Finding:
+    """What servers say of this machine's clock, and the kernel's word on whether anything keeps it right."""
+    measured = ""
+    if readings:
+        least, most = min(r.low for r in readings), max(r.high for r in readings)
+        measured = f"; {len(readings)} servers say it is between {least:+.1f} and {most:+.1f} s ahead"
+    if wrong := skew(readings):
+        return Finding("bad", "clock", f"{wrong.sentence}: nothing is armed", "timedatectl set-ntp true")
+    kept = kept_right()
+    if kept is None:
+        said = f"nothing here says whether the clock is kept right{measured}"
+        return Finding("warn", "clock", said, "run an NTP service, for example chrony")
+    right, most_wrong = kept
+    if not right:
+        fix = "timedatectl set-ntp true"
+        return Finding("warn", "clock", f"no time service keeps it right{measured}", fix)
+    return Finding("ok", "clock", f"kept right by a time service, to {most_wrong:.2f} s{measured}")
 
 
 def _disk(folder: Path) -> Finding:
