@@ -301,6 +301,7 @@ class Daemon:
         with self._one_at_a_time:
             self._reap()
             if any(name != "after" for name in self._children):
+                self._idle_since = time.monotonic()
                 return True
             with self.app.db.read() as conn:
                 doubt = outbox.find(
