@@ -55,9 +55,12 @@ class Bluesky(BlueskyPosts):
         for fault in self.faults(outgoing.content):
             raise Rejected("rules", fault)
         xrpc = f"{replies.base(account, self.server)}/xrpc"
-        session = replies.asked(
+        said = replies.prepared(
             http, replies.get(f"{xrpc}/com.atproto.server.getSession"), _error, "getSession"
         )
+        # Still to come: the pictures, the record.
+        replies.enough(said, "ratelimit-remaining", "ratelimit-reset", 1 + len(outgoing.content.media))
+        session = replies.json_object(said)
         did, handle = replies.word(session.get("did")), replies.word(session.get("handle"))
         if not did.startswith("did:"):
             raise NotReady("no_did", "the server did not say whose token this is")

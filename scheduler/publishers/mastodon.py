@@ -43,9 +43,12 @@ class Mastodon(MastodonPosts):
     def prepare(self, outgoing: Outgoing, account: Account, http: Http) -> Prepared:
         """Ask whose token it is (for `find`) and what the server allows; upload the pictures."""
         content, url = outgoing.content, replies.base(account, self.server)
-        me = replies.asked(
+        said = replies.prepared(
             http, replies.get(f"{url}/api/v1/accounts/verify_credentials"), _error, "verify_credentials"
         )
+        # Still to come: the server's rules, the pictures, the status.
+        replies.enough(said, "x-ratelimit-remaining", "x-ratelimit-reset", 2 + len(content.media))
+        me = replies.json_object(said)
         if not replies.word(me.get("id")):
             raise NotReady("no_profile", "the server did not say whose token this is")
         replies.same_profile(account, me.get("id"), me.get("username"))

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from scheduler.domain.account import Account
 from scheduler.domain.content import Content
 from scheduler.domain.publisher import Http, Reply, Request
-from scheduler.errors import CannotTell, NotReady, OutcomeUnknown, PublishError, Rejected
+from scheduler.errors import CannotTell, NotReady, OutcomeUnknown, PublishError, Rejected, RetryLater
 
 Classify = Callable[[Reply], PublishError]
 """What a reply that is not a success means. Pure."""
@@ -75,6 +75,18 @@ def after(reply: Reply, *resets: str) -> datetime | None:
     said_at = _http_date(reply.headers.get("date", ""))
     sane = [t for t in times if t and (said_at is None or t - said_at <= _LONGEST_WAIT)]
     return max(sane, default=None)
+
+
+def enough(reply: Reply, remaining: str, reset: str, needed: int) -> None:
+    """What the platform's headers say is left of a limit must do for `needed` more requests.
+
+    Raises RetryLater with the time at which it is free again. A platform that does not say is believed to
+    have enough: it will say so with a 429.
+    """
+    left = reply.headers.get(remaining, "").strip()
+    if re.fullmatch(r"[0-9]{1,9}", left, re.ASCII) and int(left) < needed:
+        what = f"{int(left)} requests are left for now, and this post needs {needed}"
+        raise RetryLater("quota", what, at=after(reply, reset))
 
 
 def _retry_after(reply: Reply) -> datetime | None:

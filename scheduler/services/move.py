@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -33,6 +33,7 @@ def move(
 ) -> Moved:
     """Give every delivery of a wave the new instant; windows, closes and a later embargo move with it.
 
+    What pacing planned later than the others stays as much later.
     Raises UsageError where `to` has passed or comes before the embargo.
     """
     now = clock.now()
@@ -52,7 +53,7 @@ def move(
         said = desk.decisions(conn, ids)
         for one in outbox.find(conn, ids=ids):
             plan = _moved_plan(json.loads(bytes(plans[one.id])), to, one)
-            why = _refusal(one, to, attempts.get(one.id, ()), json.loads(blackouts[one.id]))
+            why = _refusal(one, plan.due, attempts.get(one.id, ()), json.loads(blackouts[one.id]))
             if ended[one.id]:
                 why = "it was taken out for good; another of its name may wait"
             if why:
@@ -81,7 +82,7 @@ def move(
                     actor,
                     one,
                     said=reason,
-                    facts={"from": instant(one.due), "to": instant(to), "plan_sha256": plan.sha256},
+                    facts={"from": instant(one.due), "to": instant(plan.due), "plan_sha256": plan.sha256},
                 )
             ]
             events += [
@@ -97,15 +98,29 @@ def move(
 
 
 def _moved_plan(plan: dict[str, str], to: datetime, one: Delivery) -> Plan:
-    by = to - one.due
+    due = to + _paced_by(plan, one)
+    by = due - one.due
     return Plan(
-        due=to,
+        due=due,
         not_after=one.not_after + by,
         embargo=one.embargo,
         close=parse_instant(plan["close"]) + by,
         wall=to.astimezone(ZoneInfo(plan["zone"])).strftime("%Y-%m-%dT%H:%M:%S"),
         zone=plan["zone"],
     )
+
+
+def _paced_by(plan: dict[str, str], one: Delivery) -> timedelta:
+    """How much later than its file says pacing planned it: the wall time is still the file's."""
+    wall = datetime.fromisoformat(plan["wall"]).replace(tzinfo=ZoneInfo(plan["zone"]))
+    # An hour that a clock change gives twice may be meant either way: the later reading that fits is the one.
+    asked = max((a for a in (_utc(wall), _utc(wall.replace(fold=1))) if a <= one.due), default=one.due)
+    later = one.due - asked
+    return later if later <= one.not_after - asked else timedelta(0)
+
+
+def _utc(at: datetime) -> datetime:
+    return at.astimezone(UTC)
 
 
 def _refusal(one: Delivery, to: datetime, attempts: Sequence[Any], blackouts: Sequence[Sequence[str]]) -> str:

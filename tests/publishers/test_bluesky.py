@@ -205,3 +205,17 @@ def test_a_text_of_few_characters_and_many_bytes_is_too_long() -> None:
     length = Bluesky().length(content("bluesky", "👨‍👩‍👧‍👦" * 121))
     assert (length.used, length.limit, length.unit) == (3025, 3000, "bytes")
     assert Bluesky().length(content("bluesky", "ab")).used == 2
+
+
+def test_a_quota_that_does_not_do_for_the_post_is_no_surprise_at_t0(
+    serve: Serve, transport: Transport
+) -> None:
+    headers = (("RateLimit-Remaining", "0"), ("RateLimit-Reset", "1804575900"))
+    server = serve(lambda seen: Answer(200, SESSION, headers))
+    with pytest.raises(RetryLater) as caught:
+        Bluesky().prepare(
+            outgoing(content("bluesky", "words")),
+            account("bluesky", server.url),
+            transport.http(server.url, "t"),
+        )
+    assert (caught.value.code, caught.value.at) == ("quota", datetime(2027, 3, 9, 7, 5, tzinfo=UTC))

@@ -250,3 +250,20 @@ def test_looking_goes_on_page_by_page_and_gives_up_rather_than_say_absent(
         find(server, transport)
     asked = [s.query.get("max_id") for s in server.seen if s.path.endswith("/statuses")]
     assert asked == [None, "39", "39", "39", "39"]
+
+
+def test_a_quota_that_does_not_do_for_the_post_is_no_surprise_at_t0(
+    serve: Serve, transport: Transport
+) -> None:
+    me, reset = {"id": "7", "username": "dorset"}, "2027-03-09T07:05:00.000Z"
+    for left, enough in (("3", True), ("2", False), ("0", False), ("many", True), ("-1", True)):
+        headers = (("X-RateLimit-Remaining", left), ("X-RateLimit-Reset", reset))
+        server = serve(routes(served(me=Answer(200, me, headers))))
+        made = content("mastodon", TEXT, media=(media(),))
+        if enough:
+            assert prepare(server, transport, made).handles["media"] == ["11"]
+            continue
+        with pytest.raises(RetryLater) as caught:
+            prepare(server, transport, made)
+        assert (caught.value.code, caught.value.at) == ("quota", datetime(2027, 3, 9, 7, 5, tzinfo=UTC))
+        assert caught.value.detail == f"{left} requests are left for now, and this post needs 3"

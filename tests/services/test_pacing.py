@@ -14,6 +14,7 @@ from scheduler.domain.delivery import State
 from scheduler.domain.pace import Limit, Per, Stated
 from scheduler.errors import FilesWrong
 from scheduler.publishers import registry
+from scheduler.services.move import move
 from scheduler.services.pace import Pacing
 from scheduler.services.plan import Difference, plan
 from scheduler.services.queue import queue
@@ -98,6 +99,16 @@ def test_a_post_that_is_added_costs_nobody_an_approval(house: House, pacing: Pac
         8 * MINUTE,
         8 * MINUTE,
     ]
+
+
+def test_a_wave_that_is_moved_keeps_its_pace(house: House, pacing: Pacing) -> None:
+    put(house, planned(house, pacing, *(rendered(a) for a in RECORDS)))
+    day = timedelta(days=1)
+    move(house.db, house.clock, actor("bea"), house.all(), LAUNCH + day, "a storm")
+    assert times(house) == [day, day, day + 4 * MINUTE]
+    assert {d.not_after for d in house.all()} == {LAUNCH + day + 10 * MINUTE}
+    move(house.db, house.clock, actor("bea"), house.all(), LAUNCH + 2 * day, "another storm")
+    assert times(house) == [2 * day, 2 * day, 2 * day + 4 * MINUTE]
 
 
 def test_what_other_campaigns_have_planned_comes_first(house: House, pacing: Pacing) -> None:
