@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import suppress
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import PoolProxiedConnection
 from sqlalchemy.engine import make_url
 
 from scheduler.store.database import Database
@@ -20,7 +20,7 @@ class Changes:
     def __init__(self, db: Database) -> None:
         self._db = db
         self._sqlite: sqlite3.Connection | None = None
-        self._postgres: Connection | None = None
+        self._postgres: PoolProxiedConnection | None = None
 
     def mark(self) -> object:
         """A value that differs from the one before if anything was committed in between.
@@ -42,9 +42,15 @@ class Changes:
                 self._sqlite = sqlite3.connect(path, timeout=_PATIENCE, check_same_thread=False)
             return self._sqlite.execute("PRAGMA data_version").fetchone()
         if self._postgres is None:
-            known = self._db.engine.connect()
-            self._postgres = known.execution_options(isolation_level="AUTOCOMMIT")
-        return self._postgres.exec_driver_sql("select pg_current_snapshot()::text").scalar_one()
+            self._postgres = self._db.engine.raw_connection()
+            driver: Any = self._postgres.driver_connection
+            driver.autocommit = True  # each question sees the present, and no transaction stays open
+        # By the driver itself: SQLAlchemy's part of a question costs more than the question.
+        cursor = self._postgres.cursor()
+        cursor.execute("select pg_current_snapshot()::text")
+        found = cursor.fetchone()
+        cursor.close()
+        return found
 
     def close(self) -> None:
         """Give the connection back; harmless a second time."""
@@ -53,5 +59,4 @@ class Changes:
                 self._sqlite.close()
             if self._postgres:
                 self._postgres.invalidate()
-                self._postgres.close()
         self._sqlite = self._postgres = None
