@@ -1,0 +1,1 @@
+"""The simulator: the production code under a fake clock, against platforms and people who do anything."""
