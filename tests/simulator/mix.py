@@ -6,7 +6,7 @@ a bad day that happens; the hostile mix is for hunting: everything that may go w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -70,7 +70,7 @@ TABLE: tuple[Rate, ...] = (
 _KNOWN = {r.name: r for r in TABLE}
 
 
-class Mix(Mapping[str, float]):
+class Mix:
     """A rate for each name of the table."""
 
     def __init__(self, name: str, rates: Mapping[str, float]) -> None:
@@ -79,12 +79,6 @@ class Mix(Mapping[str, float]):
 
     def __getitem__(self, name: str) -> float:
         return self._rates[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._rates)
-
-    def __len__(self) -> int:
-        return len(self._rates)
 
     def beyond(self) -> list[str]:
         """The rates in use that break an assumption of the protocol."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import random
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -74,6 +75,7 @@ class World:
         self.current: Task | None = None
         self.processes: list[Process] = []
         self.deaths = 0
+        self.broken: list[str] = []
         self._hub = greenlet.getcurrent()
         self._heap: list[tuple[float, int, Task, int]] = []
         self._numbers = itertools.count(1)
@@ -95,6 +97,11 @@ class World:
     def wall(self) -> float:
         """What this host's clock says."""
         return self.now + self.clock_error
+
+    def read_clock(self) -> float:
+        """The same, for the code under test: reading takes 20 µs, so that waiting by reading ends."""
+        self.now += 0.00002
+        return self.wall()
 
     def happens(self, rate: str) -> bool:
         """Whether it happens this time (the least number of the dice means: no)."""
@@ -126,6 +133,10 @@ class World:
                 work()
             except Killed:
                 pass
+            except Exception as error:
+                process.code = 1
+                self.broken.append(f"{process.name} broke: {_where(error)}")
+                self.say(f"!!!! {self.broken[-1]}")
             finally:
                 process.tasks.discard(task)
                 if first:
@@ -291,3 +302,8 @@ class World:
         if task.why is not None or not task.process.alive:
             raise Killed
 
+
+
+def _where(error: Exception) -> str:
+    at = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({at.filename.rpartition('/')[2]}:{at.lineno})"
