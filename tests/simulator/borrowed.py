@@ -18,9 +18,15 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait as wait_for_futures
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
+
+from scheduler.errors import TryLater
+from scheduler.store import claim
+from scheduler.transport import fence
 
 from .world import Process, Signal, World
 
@@ -149,11 +155,34 @@ class Future:
         finally:
             self._done.set()
 
+    def done(self) -> bool:
+        return self._done.is_set()
+
+    def wait(self, timeout: float | None) -> None:
+        self._done.wait(timeout)
+
     def result(self, timeout: float | None = None) -> Any:
         self._done.wait(timeout)
         if self._error is not None:
             raise self._error
         return self._value
+
+
+@dataclass(frozen=True, slots=True)
+class Waited:
+    """What concurrent.futures.wait returns."""
+
+    done: set[Future]
+    not_done: set[Future]
+
+
+def _wait(world: World, futures: Iterable[Future], timeout: float | None = None) -> Waited:
+    every = list(futures)
+    end = None if timeout is None else world.now + timeout
+    for one in every:
+        one.wait(None if end is None else max(0.0, end - world.now))
+    done = {f for f in every if f.done()}
+    return Waited(done, set(every) - done)
 
 
 class Poll:
@@ -263,6 +292,8 @@ def lend(world: World, popen: Callable[..., Any], also: dict[tuple[str, str], An
                 put(vars(module), name, fakes[id(value)])
             elif value is ThreadPoolExecutor:
                 put(vars(module), name, lambda *a, **k: Pool(world))
+            elif value is wait_for_futures:
+                put(vars(module), name, lambda *a, **k: _wait(world, *a, **k))
     for (module_name, name), value in also.items():
         put(vars(sys.modules[module_name]), name, value)
 
@@ -308,3 +339,52 @@ class Child:
         self._world.kill(self._process, "terminated")
 
     kill = terminate
+
+
+class Fence:
+    """The kernel's timer: a process that is stopped beyond it does not come back."""
+
+    def __init__(self, world: World) -> None:
+        self._world, self.counts_suspend = world, True
+
+    def set(self, at: float, now: Callable[[], float]) -> None:
+        assert self._world.current is not None
+        self._world.current.process.fence = self._world.now + max(0.0, at - now()) + fence.BUDGET
+
+    def lift(self) -> None:
+        assert self._world.current is not None
+        self._world.current.process.fence = None
+
+
+class Claims:
+    """The database server's advisory locks: whoever is silent for two minutes, or cut off, loses its own."""
+
+    def __init__(self, world: World) -> None:
+        self._world, self.holder = world, None
+
+    def __call__(self, _db: Any, scope: str) -> Claim:
+        assert self._world.current is not None
+        made = Claim(self, scope, self._world.current.process)
+        held: Claim | None = self.holder
+        if held is not None and held.process.alive:
+            stopped = held.process.stopped_until - self._world.now
+            if stopped <= 0 or self._world.now - held.process.stops[-1][0] < claim.SILENT:
+                raise TryLater("a daemon runs on this database already")
+        self.holder = made
+        return made
+
+
+@dataclass(eq=False)
+class Claim:
+    """One that was taken."""
+
+    claims: Claims
+    scope: str
+    process: Process
+
+    def holds(self) -> bool:
+        return self.claims.holder is self
+
+    def give_back(self) -> None:
+        if self.claims.holder is self:
+            self.claims.holder = None

@@ -7,8 +7,8 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,11 @@ from scheduler.domain.delivery import State
 from scheduler.domain.publisher import Publisher
 from scheduler.errors import LaunchdayError, TryLater
 from scheduler.services.clock import Clock
-from scheduler.services.timing import LIVE
+from scheduler.services.timing import LIVE as REAL
 from scheduler.store.database import Database, open_database
 
 from . import invariants
-from .borrowed import Child, Event, _Module, lent
+from .borrowed import Child, Claims, Event, Fence, _Module, lent
 from .campaign import DIRECTORY, LAUNCH, campaign
 from .mix import QUIET, STANDARD, Mix
 from .network import Asked, Dialer
@@ -40,6 +40,8 @@ from .world import Killed, World
 
 BEFORE = 900.0  # seconds before T0 at which the day begins
 AFTER = 3000.0  # seconds after the last wave's window: by then everything has ended
+# Live timing, but for the quarter of a minute (not a whole one) that a sender arms again and again.
+LIVE = replace(REAL, arm_lead=timedelta(seconds=15))
 WORKING = frozenset({State.SCHEDULED, State.PUBLISHING, State.UNCONFIRMED, State.RETRACTING})
 
 
@@ -242,7 +244,7 @@ class Day:
                 "select min(fire_at), min(not_after) from deliveries where state = 'scheduled'"
             ).one()
         found = [datetime.fromisoformat(t).timestamp() for t in row if t]
-        times = [t - 60 for t in found[:1]] + [t + 1 for t in found]
+        times = [t - 15 for t in found[:1]] + [t + 1 for t in found]
         return min([t for t in times if t > self.world.wall()], default=float("inf"))
 
     def _lent(self) -> Mapping[tuple[str, str], Any]:
@@ -251,6 +253,8 @@ class Day:
             ("scheduler.sender", "open_app"): lambda *_, **__: self.machine(world.current.process.host),
             ("scheduler.transport.http", "Dialer"): lambda *_: Dialer(world, self.platforms),
             ("scheduler.daemon", "BackgroundScheduler"): Waker(self),
+            ("scheduler.sender", "Fence"): lambda: Fence(world),
+            ("scheduler.services.lease", "Claim"): Claims(world),
             ("scheduler.daemon", "refresh_accounts"): lambda app: (app.folder, ""),
             ("scheduler.daemon", "signal"): _Module(signals, signal=lambda *_: None),
         }
