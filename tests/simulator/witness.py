@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-
-from scheduler.store.database import Database
+from typing import Any
 
 from .campaign import DIRECTORY, HELP, PARTNER, Wanted
 from .world import Process, World
@@ -42,7 +41,7 @@ class Witness:
     """The witness's book. `violations` are sentences; the first bytes are kept for the end of the day."""
 
     world: World
-    db: Database
+    ask: Callable[[str], list[Any]]
     book: dict[str, Known] = field(default_factory=dict)
     holds: dict[str, float] = field(default_factory=dict)
     firsts: list[tuple[float, str, str, str]] = field(default_factory=list)
@@ -53,9 +52,8 @@ class Witness:
 
     def stored(self) -> dict[str, tuple[int, str, str]]:
         """(revision, state, due) of every delivery, read by hand."""
-        with self.db.engine.connect() as conn:
-            rows = conn.exec_driver_sql("select name, revision, state, due, ended_by from deliveries order by id")
-            return {r[0]: (r[1], r[2], r[3]) for r in rows}
+        rows = self.ask("select name, revision, state, due from deliveries order by id")
+        return {r[0]: (r[1], r[2], r[3]) for r in rows}
 
     def queued(self, files: dict[str, Wanted], author: str) -> None:
         """New words or times: whatever was approved of the old ones counts no more."""
