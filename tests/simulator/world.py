@@ -50,6 +50,7 @@ class Task:
     process: Process
     run: greenlet | None = None
     turn: int = 0
+    inside: int = 0  # transactions it is in: no time may pass there
     why: BaseException | None = None
 
 
@@ -224,6 +225,8 @@ class World:
     def sleep(self, seconds: float) -> None:
         """Let time pass for this task."""
         task = self._me()
+        if task.inside:
+            raise AssertionError("time passes inside a transaction")
         at = self.now + max(0.0, seconds)
         fence, stopped = task.process.fence, task.process.stopped_until
         free = at <= self.horizon and (not self._heap or self._heap[0][0] > at)
@@ -236,6 +239,8 @@ class World:
     def wait(self, signal: Signal, timeout: float | None) -> None:
         """Until the signal is given or so much time has passed."""
         task = self._me()
+        if task.inside:
+            raise AssertionError("a task waits inside a transaction")
         signal.waiting.append((task, task.turn + 1))
         task.turn += 1
         if timeout is not None:
