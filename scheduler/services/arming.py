@@ -88,7 +88,7 @@ def arm_wave(
         while True:
             now = clock.now()
             left, unapproved = _to_arm(db, clock, approvers, due, armed)
-            for platform in {d.platform for d in left} - rounds.keys():
+            for platform in sorted({d.platform for d in left} - rounds.keys()):
                 todo = [d for d in left if d.platform == platform and tries.get(d.id, (0, now))[1] <= now]
                 if todo:
                     rounds[platform] = pool.submit(arm, db, reach, todo, end.timestamp())

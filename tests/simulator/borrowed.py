@@ -69,7 +69,9 @@ class Event:
 class Thread:
     """threading.Thread: a task of the process that starts it."""
 
-    def __init__(self, world: World, target: Callable[..., Any], args: tuple[Any, ...] = (), **_: Any) -> None:
+    def __init__(
+        self, world: World, target: Callable[..., Any], args: tuple[Any, ...] = (), **_: Any
+    ) -> None:
         self._world, self._work = world, lambda: target(*args)
         self._done = Event(world)
 
@@ -195,7 +197,9 @@ class Poll:
         self._socks[sock.fileno()] = (sock, mask)
 
     def poll(self, timeout: float | None = None) -> list[tuple[int, int]]:
-        return [(n, m) for n, m, _ in _poll(self._world, self._socks, None if timeout is None else timeout / 1000)]
+        return [
+            (n, m) for n, m, _ in _poll(self._world, self._socks, None if timeout is None else timeout / 1000)
+        ]
 
 
 class Selector:
@@ -221,17 +225,25 @@ class Selector:
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         wanted = {
-            n: (k.fileobj, (IN if k.events & selectors.EVENT_READ else 0) | (OUT if k.events & selectors.EVENT_WRITE else 0))
+            n: (
+                k.fileobj,
+                (IN if k.events & selectors.EVENT_READ else 0)
+                | (OUT if k.events & selectors.EVENT_WRITE else 0),
+            )
             for n, k in self._keys.items()
         }
         found = _poll(self._world, wanted, timeout)
-        return [(self._keys[n], selectors.EVENT_READ if m & IN else selectors.EVENT_WRITE) for n, m, _ in found]
+        return [
+            (self._keys[n], selectors.EVENT_READ if m & IN else selectors.EVENT_WRITE) for n, m, _ in found
+        ]
 
     def close(self) -> None:
         self._keys.clear()
 
 
-def _poll(world: World, socks: dict[int, tuple[Any, int]], timeout: float | None) -> list[tuple[int, int, Any]]:
+def _poll(
+    world: World, socks: dict[int, tuple[Any, int]], timeout: float | None
+) -> list[tuple[int, int, Any]]:
     """Which of the sockets are ready; waits for the first of them, at most `timeout` seconds."""
     end = None if timeout is None else world.now + timeout
     while True:
@@ -265,7 +277,10 @@ def modules(world: World, popen: Callable[..., Any]) -> dict[int, Any]:
         selectors: _Module(selectors, DefaultSelector=lambda: Selector(world)),
         random: _Module(random, random=dice.random),
         secrets: _Module(
-            secrets, token_bytes=urandom, token_hex=lambda n: urandom(n).hex(), token_urlsafe=lambda n: urandom(n).hex()
+            secrets,
+            token_bytes=urandom,
+            token_hex=lambda n: urandom(n).hex(),
+            token_urlsafe=lambda n: urandom(n).hex(),
         ),
         os: _Module(os, urandom=urandom, getpid=pid),
         sys: _Module(sys, stderr=talk, stdout=talk),

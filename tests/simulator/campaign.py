@@ -79,7 +79,9 @@ class Wanted:
     @property
     def words(self) -> str:
         """The words: no two deliveries share them, nor two versions of one."""
-        return f"{self.post} {self.part} for {self.account}, version {self.version}" + (f", {HELP}" * self.helped)
+        return f"{self.post} {self.part} for {self.account}, version {self.version}" + (
+            f", {HELP}" * self.helped
+        )
 
     @property
     def not_after(self) -> datetime:

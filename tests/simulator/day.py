@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import signal as signals
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +13,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import signal as signals
 from sqlalchemy import Connection, event
 
 # Every module that may be given a simulated clock has to be there before the first day.
@@ -83,7 +83,7 @@ class Store:
         """The same database with nothing in it."""
         self.db.engine.dispose()
         shutil.copyfile(self._template, self._path)
-        for name in ("senders", "b"):
+        for name in ("a", "b"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
         return self.db
 
@@ -104,7 +104,7 @@ class Store:
 
 
 class Watched(Database):
-    """The production database; around each transaction a process may die, and the witness hears of commits."""
+    """The production database; around each transaction a process may die, the witness hears of commits."""
 
     store: Store
 
@@ -133,7 +133,6 @@ class Watched(Database):
             book, process.pledge = process.pledge, None
             book()
         world.step("a commit was made")
-
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -217,6 +216,8 @@ class Day:
     residual: list[str] = field(default_factory=list)
     deliveries: dict[str, int] = field(default_factory=dict)
     asks: dict[str, int] = field(default_factory=dict)
+    ends: dict[str, int] = field(default_factory=dict)
+    design: Callable[[Day], Any] | None = None  # instead of the daemon (positive controls)
 
     def __post_init__(self) -> None:
         self.start = LAUNCH.timestamp() - BEFORE
@@ -233,7 +234,7 @@ class Day:
 
     def machine(self, host: str) -> Machine:
         """The application, as `open_app` would join it, on a machine."""
-        folder = self.store.folder if host == "a" else self.store.folder / host
+        folder = self.store.folder / host
         (folder / ".launchday").mkdir(exist_ok=True, parents=True)
         clock = Clock(source=self.world.read_clock)
         return Machine(folder, "live", folder, DIRECTORY, self.db, clock, LIVE, {})
@@ -247,7 +248,9 @@ class Day:
         host = self.world.current.process.host
         given = command[command.index("scheduler.sender") + 1 :]
         name = f"{given[0]}#{len(self.world.processes)}"
-        self.world.say(f"starts {name} {' '.join(w for w in given[1:] if w.startswith('2') or w == '--overdue')}")
+        self.world.say(
+            f"starts {name} {' '.join(w for w in given[1:] if w.startswith('2') or w == '--overdue')}"
+        )
         made = self.world.start(name, lambda: sender_module.main(given), host=host)
         return Child(self.world, made)
 
@@ -272,9 +275,16 @@ class Day:
 
         made.ended.append(dead)
 
+    def _naive(self, design: Any) -> None:
+        """A naive design in the daemon's place, started again when it dies."""
+        made = self.world.start("naive", design.run, at=self.world.now + 5)
+        made.ended.append(lambda: None if self._over else self._naive(design))
+
     def next_due(self) -> float:
         """The next instant at which a tick may have something to do."""
-        (row,) = self.store.ask("select min(fire_at), min(not_after) from deliveries where state = 'scheduled'")
+        (row,) = self.store.ask(
+            "select min(fire_at), min(not_after) from deliveries where state = 'scheduled'"
+        )
         found = [datetime.fromisoformat(t).timestamp() for t in row if t]
         times = [t - 15 for t in found[:1]] + [t + 1 for t in found]
         return min([t for t in times if t > self.world.wall()], default=float("inf"))
@@ -304,18 +314,26 @@ class Day:
                 self._over = True
                 self.world.end()
                 self.store.world = None
-        self.violations = [*self.world.broken, *self.witness.violations, *invariants.check(self)]
+        self.violations = [
+            *self.world.broken,
+            *self.witness.violations,
+            *(invariants.check(self) if self.design is None else invariants.twice_or_lost(self)),
+        ]
         return self
 
     def _play(self) -> None:
         world, people = self.world, self.people
         t0 = LAUNCH.timestamp()
         world.start("ann", lambda: people.queue(sure=True), mortal=False)
-        for n, (organisation, persons) in enumerate(invariants.APPROVERS.items()):
+        for n, (_organisation, persons) in enumerate(invariants.APPROVERS.items()):
             late = world.happens("approved_late")
             when = t0 - self.dice.choice((30, 3, 1, 0.2, -1, -5000)) if late else self.start + 60 + 40 * n
             for person in persons[:1]:
                 self._person(person, when, lambda p=person: people.approve(p))
+        if self.design is not None:
+            self._naive(self.design(self))
+            world.run(t0 + 5400)
+            return
         self.daemon("a", self.dice.random() * 100)
         if world.happens("second_daemon"):
             self.daemon(self.dice.choice(("a", "b")), self.dice.random() * 1500, again=False)
@@ -357,7 +375,9 @@ class Day:
         dice = self.dice
         dues = sorted({w.due.timestamp() for w in self.files.values()})
         if self.world.happens("person_acts_at_t0"):
-            return dice.choice(dues) + dice.choice((-2, -1, -0.9, -0.3, -0.2, -0.1, -0.05, -0.02, 0.001, 0.1, 1))
+            return dice.choice(dues) + dice.choice(
+                (-2, -1, -0.9, -0.3, -0.2, -0.1, -0.05, -0.02, 0.001, 0.1, 1)
+            )
         return self.start + 100 + dice.random() * (last + 1500 - self.start)
 
     def _step_clock(self) -> None:
@@ -366,4 +386,4 @@ class Day:
         self.world.say(f"the clock was set by {by:+g} s")
 
 
-__all__ = ["Day", "Killed", "Store", "UTC"]
+__all__ = ["UTC", "Day", "Killed", "Store"]

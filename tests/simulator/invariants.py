@@ -45,9 +45,29 @@ def twice(day: Day) -> list[str]:
     for post in sorted(day.platforms.posts, key=lambda p: p.at):
         for mark in ((post.account, post.words.partition(" [")[0]), (post.account, f"key {post.key}")):
             before = seen.get(mark)
-            if before is not None and before is not post and not (before.removed_by == "platform" and before.removed_at <= post.at):
+            if (
+                before is not None
+                and before is not post
+                and not (before.removed_by == "platform" and before.removed_at <= post.at)
+            ):
                 wrong.append(f"{post.account} has “{mark[1]}” twice: #{before.number} and #{post.number}")
             seen[mark] = post
+    return wrong
+
+
+def twice_or_lost(day: Day) -> list[str]:
+    """For naive designs: duplicates, and what was approved and free and never came, with nobody told."""
+    wrong = twice(day)
+    for known in day.witness.book.values():
+        w = known.wanted
+        free = set(known.needs) <= set(known.granted.values()) and known.cancelled_at > day.world.now
+        quiet = not day.witness.holds and not known.rejected and w.embargo is None and w.blackout is None
+        if (
+            free
+            and quiet
+            and not any(p.account == w.account and same(p.words, w.words) for p in day.platforms.posts)
+        ):
+            wrong.append(f"{w.name} was approved and never came, and nobody is told")
     return wrong
 
 
@@ -96,15 +116,20 @@ def _log(day: Day, entries: list[dict[str, Any]]) -> list[str]:
     sent = Counter(key for _, _, _, key in day.witness.firsts)
     for key, count in sent.items():
         if count > attempted.get(key, 0):
-            wrong.append(f"{count} requests left with the key {key}, the log has {attempted.get(key, 0)} attempts")
+            wrong.append(
+                f"{count} requests left with the key {key}, the log has {attempted.get(key, 0)} attempts"
+            )
     return wrong
 
 
 def _count(day: Day, every: list[Delivery], entries: list[dict[str, Any]]) -> None:
     """How many deliveries of each class there were, and how many ended with a question to a person."""
-    asked = {e["delivery"] for e in entries if e["type"] == "publish.reconciled" and e.get("verdict") == "ask"}
+    asked = {
+        e["delivery"] for e in entries if e["type"] == "publish.reconciled" and e.get("verdict") == "ask"
+    }
     asked |= {d.name for d in every if d.state is S.ASKING}
     for d in every:
+        day.ends[d.state.value] = day.ends.get(d.state.value, 0) + 1
         day.deliveries[d.platform] = day.deliveries.get(d.platform, 0) + 1
         if d.name in asked:
             day.asks[d.platform] = day.asks.get(d.platform, 0) + 1

@@ -105,7 +105,9 @@ class Sock:
         self._sent += taken
         asked = _parse(self.process, self.host, bytes(self._sent))
         if first:
-            self.internet.first_byte(_parse(self.process, self.host, begun) or Asked(self.process, "", "", "", "", {}))
+            self.internet.first_byte(
+                _parse(self.process, self.host, begun) or Asked(self.process, "", "", "", "", {})
+            )
         if asked is not None and self._reply is None:
             self._reply = self.internet.answer(asked)
         world.may_die("a byte was written")

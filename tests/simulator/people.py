@@ -1,4 +1,4 @@
-"""People: they queue, approve, hold, edit, move, cancel and answer, at any instant, through the real verbs."""
+"""People: they queue, approve, hold, edit, move and answer, at any instant, through the real verbs."""
 
 from __future__ import annotations
 
@@ -142,7 +142,11 @@ class People:
                 return
             dice = self.world.dice
             whole = dice.random() > 0.5
-            wanted = [d for d in self.everything() if d.due == one.due and d.account == one.account or (whole and d.due == one.due)]
+            wanted = [
+                d
+                for d in self.everything()
+                if (d.due == one.due and d.account == one.account) or (whole and d.due == one.due)
+            ]
             to = max(LAUNCH, self.clock.now()) + timedelta(seconds=dice.choice((300, 90, 61, 1800)))
             to = to.replace(microsecond=0)
             who = dice.choice(("cas", "bob"))
@@ -202,7 +206,14 @@ class People:
     def anything(self) -> None:
         """One thing that somebody does."""
         dice = self.world.dice
-        scopes = ("all", "org:dorset", "platform:listing", "platform:key", "post:spring/launch", "campaign:spring")
+        scopes = (
+            "all",
+            "org:dorset",
+            "platform:listing",
+            "platform:key",
+            "post:spring/launch",
+            "campaign:spring",
+        )
         verbs: tuple[Callable[[], None], ...] = (
             lambda: self.hold(dice.choice(scopes)),
             lambda: self.release(dice.choice((*scopes, "all", "all")), resume=dice.random() > 0.4),

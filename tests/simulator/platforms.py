@@ -126,7 +126,9 @@ class Platforms:
             delay = 200 + world.dice.random() * 1500 if later else 25 + world.dice.random() * (SETTLED - 30)
             self._commit_later(asked, now + delay, beyond=later)
             return Answer(NEVER)
-        post = self._commit(asked, now, words if fault != "rewritten" else f"{words} [shortened by the platform]")
+        post = self._commit(
+            asked, now, words if fault != "rewritten" else f"{words} [shortened by the platform]"
+        )
         if post is None:
             return Answer(at, 409, {"error": "already published"})
         return {
@@ -184,7 +186,7 @@ class Platforms:
                 post.beyond = beyond
                 post.shown_at = post.at
 
-        self.world.start(f"{account} server", lambda: land(), mortal=False)
+        self.world.start(f"{account} server", land, mortal=False)
 
     def _commit(self, asked: Asked, now: float, words: str) -> Post | None:
         """The post is on the ledger, unless the platform has it by its key. None: a used container."""
@@ -253,7 +255,9 @@ class Platforms:
         if world.happens("looks_fail_long"):
             self.blind[kind] = world.now + 1200
         if world.now < self.blind.get(kind, 0) or world.happens("look_fails"):
-            return world.dice.choice((Answer(at, 503, {"error": "busy"}), Answer(NEVER), Answer(at, cut=True)))
+            return world.dice.choice(
+                (Answer(at, 503, {"error": "busy"}), Answer(NEVER), Answer(at, cut=True))
+            )
         shown = [p for p in self.posts if p.account == account and p.shown(world.now)]
         what, _, name = asked.path.strip("/").partition("/")
         if what == "containers":
@@ -261,7 +265,11 @@ class Platforms:
             post = container.post if container else None
             if post is not None and not post.shown(world.now) and post.there(world.now):
                 post = None
-            body = {"status": "PUBLISHED", "id": str(post.number), "text": post.words} if post else {"status": "FINISHED"}
+            body = (
+                {"status": "PUBLISHED", "id": str(post.number), "text": post.words}
+                if post
+                else {"status": "FINISHED"}
+            )
             return Answer(at, 200, body)
         if what == "records":
             shown = [p for p in shown if p.key == name]
@@ -276,7 +284,9 @@ class Platforms:
     def seen(self, account: str, words: str) -> Post | None:
         """The post that the public sees now."""
         now = self.world.now
-        return next((p for p in self.posts if p.account == account and p.there(now) and same(p.words, words)), None)
+        return next(
+            (p for p in self.posts if p.account == account and p.there(now) and same(p.words, words)), None
+        )
 
     def still_coming(self, account: str) -> bool:
         """Whether a request of this account is still on its way inside the platform."""

@@ -50,7 +50,9 @@ class Simulated:
         """Pure."""
         if self.capability is Capability.CONTAINER:
             return self._post("posts", {"container": prepared.handles["id"], "key": key})
-        return self._post("posts", {"text": prepared.content.text, "key": key, "parent": prepared.handles["parent"]})
+        return self._post(
+            "posts", {"text": prepared.content.text, "key": key, "parent": prepared.handles["parent"]}
+        )
 
     def receipt(self, prepared: Prepared, reply: Reply) -> Receipt:
         """Pure."""

@@ -22,7 +22,7 @@ class Known:
     revision: int
     author: str
     mover: str = ""
-    due: datetime = datetime.min.replace(tzinfo=UTC)
+    due: datetime = datetime(2000, 1, 1, tzinfo=UTC)
     granted: dict[str, str] = field(default_factory=dict)
     rejected: set[str] = field(default_factory=set)
     cancelled_at: float = float("inf")
@@ -62,9 +62,13 @@ class Witness:
             if state == "cancelled":
                 if old is not None:
                     old.cancelled_at = min(old.cancelled_at, self.world.now)
-            elif name in files and (old is None or old.revision != revision or old.cancelled_at < self.world.now):
+            elif name in files and (
+                old is None or old.revision != revision or old.cancelled_at < self.world.now
+            ):
                 wanted = files[name]
-                self.book[name] = Known(wanted, revision, author, due=wanted.due, before=old, changed_at=self.world.now)
+                self.book[name] = Known(
+                    wanted, revision, author, due=wanted.due, before=old, changed_at=self.world.now
+                )
 
     def moved(self, names: Iterable[str], to: datetime, mover: str) -> None:
         """Another time: the same."""
@@ -88,7 +92,11 @@ class Witness:
         speaks = DIRECTORY.people[person].organisation
         for name, revision in names:
             known = self.book[name]
-            if known.revision == revision and speaks in known.needs and person not in (known.author, known.mover):
+            if (
+                known.revision == revision
+                and speaks in known.needs
+                and person not in (known.author, known.mover)
+            ):
                 known.granted[person] = speaks
                 known.rejected.discard(person)
 
@@ -119,7 +127,9 @@ class Witness:
         grace = LOOK
         if any(a <= now and now - b < FENCE for a, b in process.stops):
             grace = FENCE
-        known = next((k for k in self.book.values() if k.wanted.account == account and k.wanted.words == words), None)
+        known = next(
+            (k for k in self.book.values() if k.wanted.account == account and k.wanted.words == words), None
+        )
         while known is not None and known.before is not None and now - known.changed_at < grace:
             known = known.before
         if known is None:

@@ -64,7 +64,9 @@ class Signal:
 class World:
     """The clock, the processes and the dice of one day."""
 
-    def __init__(self, dice: random.Random, mix: Mix, start: float, trace: Callable[[str], None] | None) -> None:
+    def __init__(
+        self, dice: random.Random, mix: Mix, start: float, trace: Callable[[str], None] | None
+    ) -> None:
         self.dice = dice
         self.mix = mix
         self.now = start
@@ -112,7 +114,13 @@ class World:
     # processes
 
     def start(
-        self, name: str, work: Callable[[], int | None], *, host: str = "a", mortal: bool = True, at: float = 0.0
+        self,
+        name: str,
+        work: Callable[[], int | None],
+        *,
+        host: str = "a",
+        mortal: bool = True,
+        at: float = 0.0,
     ) -> Process:
         """A new process that begins at `at` (now, if that has passed)."""
         process = Process(name, host, 1000 + next(self._numbers), mortal)
@@ -306,7 +314,6 @@ class World:
         parent.switch()
         if task.why is not None or not task.process.alive:
             raise Killed
-
 
 
 def _where(error: Exception) -> str:
