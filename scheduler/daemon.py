@@ -39,6 +39,7 @@ from scheduler.services.standing import Standing
 from scheduler.services.windows import close_windows
 from scheduler.store import lock, notices, outbox
 from scheduler.transport.systemd import Systemd
+from scheduler.workers.limits import keep_memory_private
 
 TICK = 1  # seconds
 # Jobs that may be ended at any moment: the next start looks again, and tells again under the same key.
@@ -80,6 +81,8 @@ class Daemon:
 
         Raises TryLater where another daemon has this database.
         """
+        # The secrets that senders are started with stand in our environment, too: no worker may read it there.
+        keep_memory_private()
         app, folder = self.app, self.app.folder
         with (
             lock.Lock(folder / "daemon.lock", "a daemon runs on this database"),

@@ -97,8 +97,6 @@ def confine() -> None:
         _, hard = resource.getrlimit(which)
         most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(which, (most, most))
-    # A worker that spins must not hold up the volley.
-    os.nice(5)
 
 
 def families() -> dict[int, set[int]]:

@@ -100,6 +100,9 @@ def _begin(*files: int) -> None:
 def _run(control_file: int, work: Work) -> None:
     """The nursery: fork a keeper for each setup that comes, watch over all, leave when the sender has."""
     _begin(control_file)
+    # Before anything else: keepers and workers are copies of this process.
+    limits.keep_memory_private()
+    limits.forget_environment()
     limits.adopt_orphans()
     with socket.socket(fileno=control_file) as control:
         keepers: set[int] = set()
@@ -168,7 +171,6 @@ def _live(calls: int, keeper: int, setup: Setup, work: Work) -> None:
     """The worker: limits first, then foreign code."""
     _begin(calls)
     limits.die_with_parent(keeper)
-    limits.forget_environment()
     limits.confine()
     with socket.socket(fileno=calls) as sock:
         work(sock, setup)

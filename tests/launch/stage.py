@@ -34,9 +34,9 @@ class Stage:
     app: App
     platforms: Running
 
-    def sender(self, *more: str) -> subprocess.Popen[str]:
+    def sender(self, *more: str, job: str = "wave") -> subprocess.Popen[str]:
         """Start the sender of the launch wave."""
-        command = [sys.executable, "-m", "scheduler.sender", "wave", "--root", str(self.root)]
+        command = [sys.executable, "-m", "scheduler.sender", job, "--root", str(self.root)]
         return subprocess.Popen(
             [*command, "--mode", "simulation", "--at", instant(LAUNCH), *more],
             stdin=subprocess.DEVNULL,
@@ -45,9 +45,13 @@ class Stage:
             env=environment(),
         )
 
-    def send(self, *more: str) -> None:
+    def look(self) -> None:
+        """Look for what is in doubt until nothing is."""
+        self.send(job="reconcile")
+
+    def send(self, *more: str, job: str = "wave") -> None:
         """The same, and wait for its end."""
-        with self.sender(*more) as child:
+        with self.sender(*more, job=job) as child:
             _, said = child.communicate(timeout=200)
         assert child.returncode == 0, said
 
