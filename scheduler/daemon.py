@@ -81,7 +81,7 @@ class Daemon:
 
         Raises TryLater where another daemon has this database.
         """
-        # The secrets that senders are started with stand in our environment, too: no worker may read it there.
+        # The secrets that senders are started with stand in our environment, too: not for workers to read.
         keep_memory_private()
         app, folder = self.app, self.app.folder
         with (
