@@ -237,6 +237,8 @@ class Daemon:
         """Start a worker process unless one of that name runs or has just ended."""
         if name in self._children or self._stopping.is_set():
             return
+        if self._standing and self._standing.low and name.startswith(("wave", "overdue")):
+            return  # its gate would refuse; arming for nothing would upload media again and again
         if time.monotonic() - self._tried.get(name, -again) < again:
             return
         self._tried[name] = time.monotonic()

@@ -34,6 +34,7 @@ from scheduler.services.ground import Ground
 from scheduler.services.lived import Lived, hold_waves
 from scheduler.services.mishap import POINTS, Mishap
 from scheduler.services.reach import Reach
+from scheduler.services.spill import Spill, replay
 from scheduler.store import desk, lock, outbox
 from scheduler.store.lease import Lease
 from scheduler.transport.fence import Fence
@@ -147,7 +148,23 @@ def _uncollected() -> Iterator[None]:
 
 @_uncollected()
 def launch(app: App, reach: Reach, volley: Volley, wave: Wave, mishap: Mishap) -> int:
-    """Connect, ask the gate, fire and settle what is armed; returns an exit code."""
+    """Connect, ask the gate, fire and settle what is armed; returns an exit code.
+
+    Raises StoreError where the disk has no room even for outcomes: then nothing was sent.
+    """
+    path = app.folder / "senders" / f"{wave.number}.spill"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        spill = Spill(path, len(wave.ready))
+    except OSError as error:
+        raise StoreError(f"nothing was sent: there is no room for outcomes ({error.strerror})") from error
+    try:
+        return _let_go(app, reach, volley, wave, mishap, spill)
+    finally:
+        spill.close()
+
+
+def _let_go(app: App, reach: Reach, volley: Volley, wave: Wave, mishap: Mishap, spill: Spill) -> int:
     at, lead = wave.at, app.timing.gate_lead(len(wave.ready))
     connecting = app.timing.connecting(len(wave.ready))
     by_id = {a.delivery.id: a for a in wave.ready}
@@ -202,7 +219,8 @@ def launch(app: App, reach: Reach, volley: Volley, wave: Wave, mishap: Mishap) -
         fired = _fire(app, volley, passed, at, wave.ground, mishap)
         fence.lift()
         if not fired.held:
-            collect(app.db, app.clock, reach, volley, by_id, passed, fired, app.timing.reply_within)
+            within = app.timing.reply_within
+            collect(app.db, app.clock, reach, volley, by_id, passed, fired, within, spill)
             return 0
         why = NotSent("stopped", "somebody held or changed something at the last moment; nothing was sent")
         # Until this is recorded the intents stand, though nothing was sent: it is worth some patience.
@@ -259,6 +277,10 @@ def look_for_all(app: App, reach: Reach, organisation: str, ground: Ground) -> i
     end = time.monotonic() + RECONCILE_FOR
     try:
         while time.monotonic() < end:
+            if replayed := replay(app.db, app.clock, app.folder / "senders"):
+                sys.stderr.write(
+                    f"recovery    {replayed} outcomes that a full disk had kept back are recorded\n"
+                )
             reconcile.adopt(app.db, app.clock, app.timing, app.is_dead, organisation)
             for one in reconcile.reconcile(app.db, app.clock, reach, app.timing, app.is_dead, organisation):
                 sys.stderr.write(f"recovery    {one.delivery.name}    {one.said}\n")

@@ -21,7 +21,9 @@ from scheduler.services.clock import Clock
 from scheduler.services.gate import Passed
 from scheduler.services.reach import Reach
 from scheduler.services.settle import Outcome, keep, never_answered, settle
+from scheduler.services.spill import Spill
 from scheduler.store.database import Database
+from scheduler.store.disk import is_full
 from scheduler.transport.volley import Fired, Volley
 
 GROUP = 50  # outcomes per commit: an fsync costs 6 ms (measured), a group shares one
@@ -40,10 +42,13 @@ def collect(
     passed: Passed,
     fired: Fired,
     within: timedelta,
+    spill: Spill | None = None,
 ) -> None:
     """Record outcomes in groups as replies come: a slow platform does not keep others unrecorded."""
     contents = {a.delivery.content_sha256: a.delivery.content for a in by_id.values()}
-    _record(db, clock, [Outcome(i, passed.attempts[i], why) for i, why in fired.not_sent.items()], contents)
+    _record(
+        db, clock, [Outcome(i, passed.attempts[i], why) for i, why in fired.not_sent.items()], contents, spill
+    )
     open_still = set(passed.attempts) - set(fired.not_sent)
     inbox = _read(clock, reach, volley, by_id, within)
     more = True
@@ -56,8 +61,10 @@ def collect(
             outcomes.append(
                 Outcome(delivery_id, passed.attempts[delivery_id], result, max(1, int(late * 1e6)))
             )
-        _record(db, clock, outcomes, contents)
-    _record(db, clock, [Outcome(i, passed.attempts[i], never_answered()) for i in open_still], contents)
+        _record(db, clock, outcomes, contents, spill)
+    _record(
+        db, clock, [Outcome(i, passed.attempts[i], never_answered()) for i in open_still], contents, spill
+    )
 
 
 Result = tuple[str, Receipt | PublishError]
@@ -134,10 +141,17 @@ def _read(
     return inbox
 
 
-def _record(db: Database, clock: Clock, outcomes: Sequence[Outcome], contents: Mapping[str, Content]) -> None:
+def _record(
+    db: Database,
+    clock: Clock,
+    outcomes: Sequence[Outcome],
+    contents: Mapping[str, Content],
+    spill: Spill | None,
+) -> None:
     """Settle, again and again while the database is busy: a receipt in hand is not thrown away.
 
-    One that does not fit what is stored costs only itself: it is kept as evidence, and looked for.
+    One that does not fit what is stored costs only itself: it is kept as evidence, and looked for. What a
+    full disk or a database that does not answer any more cannot take is spilled, for the next start.
     """
     try:
         patiently(lambda: settle(db, clock, outcomes, contents))
@@ -148,7 +162,15 @@ def _record(db: Database, clock: Clock, outcomes: Sequence[Outcome], contents: M
             return
         half = len(outcomes) // 2
         for some in (outcomes[:half], outcomes[half:]):
-            _record(db, clock, some, contents)
+            _record(db, clock, some, contents, spill)
+    except (TryLater, DBAPIError) as error:
+        if spill is None:
+            raise
+        spill.keep(outcomes)
+        why = "the disk is full" if is_full(error) else "the database takes nothing"
+        sys.stderr.write(
+            f"{why}: {len(outcomes)} outcomes are kept in {spill.path.name} for the next start\n"
+        )
 
 
 def patiently(work: Callable[[], None], seconds: float = 60.0) -> None:
@@ -159,7 +181,7 @@ def patiently(work: Callable[[], None], seconds: float = 60.0) -> None:
             return work()
         except IntegrityError:
             raise
-        except (TryLater, DBAPIError):
-            if time.monotonic() > end:
+        except (TryLater, DBAPIError) as error:
+            if time.monotonic() > end or is_full(error):
                 raise
             time.sleep(0.2)

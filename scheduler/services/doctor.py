@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,10 +15,8 @@ from scheduler.domain.recipients import recipients
 from scheduler.domain.skew import Reading, skew
 from scheduler.errors import LaunchdayError
 from scheduler.services.clocks import kept_right
-from scheduler.store import desk, log, notices
+from scheduler.store import desk, disk, log, notices
 from scheduler.store.database import Database, wal_is_safe
-
-RESERVE = 200 * 1024 * 1024  # bytes; a launch writes a few MB, a full disk stops intents from being stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +75,9 @@ def _clock(readings: Sequence[Reading]) -> Finding:
 
 
 def _disk(folder: Path) -> Finding:
-    free = shutil.disk_usage(folder).free
+    free = disk.free(folder)
     said = f"{free // (1024 * 1024)} MB free"
-    if free < RESERVE:
+    if free < disk.RESERVE:
         return Finding("bad", "disk", said, f"free some space on the disk of {folder}")
     return Finding("ok", "disk", said)
 

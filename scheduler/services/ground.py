@@ -11,8 +11,8 @@ from scheduler.domain.gates import Gate
 from scheduler.errors import StoreError
 from scheduler.services.lease import LOST
 from scheduler.services.lived import Lived
+from scheduler.store import disk, mark
 from scheduler.store import lease as leases
-from scheduler.store import mark
 from scheduler.store.database import Database
 from scheduler.store.lease import Lease
 
@@ -41,6 +41,8 @@ class Ground:
             found.append(LOST)
         if self.folder and (why := _older(conn, self.folder)):
             found.append(Gate("older", f"the database is older than its high-water mark: {why}"))
+        if self.folder and min(map(disk.free, _folders(conn, self.folder))) < disk.RESERVE:
+            found.append(Gate("disk", "the disk is nearly full: what is sent could not be recorded"))
         if self.lived and (why := self.lived.crossed()):
             found.append(Gate("clock", f"{why}, over the time at which it was due"))
         return tuple(found)
@@ -60,6 +62,13 @@ class Ground:
             raise StoreError(f"the high-water mark cannot be written: {error.strerror}") from error
         if not covered:
             raise StoreError("the database is older than its high-water mark")
+
+
+def _folders(conn: Connection, folder: Path) -> list[Path]:
+    """Where what a wave leaves is written: the state folder, and that of a SQLite file."""
+    url = conn.engine.url
+    beside = [Path(url.database).parent] if url.drivername.startswith("sqlite") and url.database else []
+    return [folder, *beside]
 
 
 def _older(conn: Connection, folder: Path) -> str:

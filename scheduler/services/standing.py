@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+
+from sqlalchemy.exc import DBAPIError
 
 from scheduler.services import safe
 from scheduler.services.clock import Clock, Reading
 from scheduler.services.lease import LOST, Tenure, take
 from scheduler.services.lived import hold_crossed, jump
-from scheduler.store import mark
+from scheduler.services.tell import over, tell
+from scheduler.store import disk, mark
 from scheduler.store.claim import KEEP
 from scheduler.store.database import Database
 
@@ -26,6 +30,7 @@ class Standing:
         self.tenure: Tenure = take(db, clock, scope)
         self._folder, self._reply_within = folder, reply_within
         self.lost = False
+        self.low = False  # the disk
         # Nothing is started while a jump of the clock has not been dealt with (a busy database).
         self.unsettled = False
         self._reading = clock.reading()
@@ -33,7 +38,7 @@ class Standing:
 
     def look(self) -> tuple[str, ...]:
         """What changed since the last look, as lines for people."""
-        if said := self._compare_clocks():
+        if said := (*self._compare_clocks(), *self._look_at_disk()):
             return said
         if time.monotonic() - self._kept_at >= KEEP and not self.lost:
             self._kept_at = time.monotonic()
@@ -61,6 +66,22 @@ class Standing:
         # Only now: where holding failed, the next look finds the same jump again.
         self._reading, self.unsettled = now, False
         return tuple(said) if found else ()
+
+    def _look_at_disk(self) -> tuple[str, ...]:
+        """Said and told when the reserve is reached, and when there is room again; one call at each look."""
+        was, self.low = self.low, disk.free(self._folder) < disk.RESERVE
+        if was == self.low:
+            return ()
+        wanted = f"less than {disk.RESERVE // 2**20} MB free on the disk of {self._folder}: nothing is sent"
+        # Where even the notice finds no room, the line to the daemon's own talk has to do.
+        with suppress(DBAPIError), self.tenure.db.write() as conn:
+            if self.low:
+                tell(
+                    conn, self.tenure.clock.now(), "disk", "", f"{wanted}. Free some space; then it goes on."
+                )
+            else:
+                over(conn, "disk")
+        return (f"disk        {wanted if self.low else 'there is room again'}",)
 
     def _mark(self) -> tuple[str, ...]:
         """Let the mark follow what was done elsewhere, or notice that the database was put back."""
