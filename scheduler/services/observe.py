@@ -6,7 +6,6 @@ people are told once of each condition, and again when it changes or ends.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,9 +19,9 @@ from scheduler.domain.delivery import IN_DOUBT, Delivery, State
 from scheduler.domain.when import show
 from scheduler.errors import LaunchdayError
 from scheduler.services.clock import Clock
-from scheduler.services.doctor import RESERVE
 from scheduler.store import desk, lock, notices, outbox
 from scheduler.store.database import Database
+from scheduler.store.disk import RESERVE, free
 
 STALE = timedelta(minutes=2)  # a daemon says every few seconds that it lives
 LATE = timedelta(minutes=1)  # what is due goes within seconds
@@ -144,7 +143,7 @@ def database(db: Database) -> Iterator[Condition]:
 
 def disk(folder: Path) -> Iterator[Condition]:
     """Less room than a launch needs."""
-    if shutil.disk_usage(folder).free < RESERVE:
+    if free(folder) < RESERVE:
         yield Condition(
             "disk", f"The disk of {folder} is nearly full: free some space, or nothing can be sent"
         )
