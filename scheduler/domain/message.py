@@ -17,7 +17,7 @@ TITLES = {
     "failed": "failed",
     "missed": "missed",
     "asking": "a question",
-    "held": "account held",
+    "held": "held",
     "safe_mode": "safe mode: nothing is sent",
     "daemon_down": "the daemon does not run",
     "daemon_still": "the daemon stands still",

@@ -157,7 +157,7 @@ def test_where_no_daemon_would_the_observer_tells_what_waits_to_be_told(root: Pa
         before = app.clock.now() - timedelta(minutes=1)
         tell(conn, before, "held", "dorset/x", "Its token was refused.", organisation="dorset")
     app.close()
-    assert "told        SIMULATION [Launchday] account held · dorset/x" in look(root).err
+    assert "told        SIMULATION [Launchday] held · dorset/x" in look(root).err
     assert len(box.kept) == 2
 
 
