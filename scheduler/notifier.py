@@ -7,12 +7,13 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from scheduler.app import App, open_app
 from scheduler.domain.account import Directory
 from scheduler.domain.message import Message
-from scheduler.errors import LaunchdayError
+from scheduler.errors import LaunchdayError, TryLater
 from scheduler.services import notify, secret
 from scheduler.services.channels import Teller
 from scheduler.store import lock
@@ -28,8 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(argv)
     try:
         app = open_app(asked.root, asked.mode, accounts=asked.accounts)
-        # Two at once would tell everybody twice.
-        with lock.Lock(app.folder / "notifier.lock", "people are being told"):
+        # One at a time. Where another tells (the observer), or the database is busy, the daemon asks again.
+        with suppress(TryLater), lock.Lock(app.folder / "notifier.lock", "people are being told"):
             for line in tell_due(app):
                 sys.stderr.write(f"{line}\n")
     except LaunchdayError as error:

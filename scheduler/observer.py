@@ -107,8 +107,8 @@ class Observer:
         yield from observe.database(app.db)
         yield from observe.safe_mode(app.db)
         yield from observe.deliveries(app.db, app.directory, app.clock)
-        if lock.holder(self.folder / "daemon.lock") is None and app.directory.has_channel:
-            # Nobody else would: what waits to be told is told by us.
+        if app.directory.has_channel:
+            # What waits to be told though it is due: no daemon runs, or it has not read the channels yet.
             with suppress(TryLater), lock.Lock(self.folder / "notifier.lock", "people are being told"):
                 for line in notifier.tell_due(app):
                     self.say(line)
