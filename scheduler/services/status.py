@@ -54,7 +54,8 @@ class Status:
 
     def exit_code(self, *, daemon_alive: bool) -> int:
         """7 the daemon is needed and down, 6 something failed or is in doubt, 5 approvals lack, 0."""
-        needed = any(d.state is State.SCHEDULED or d.state in IN_DOUBT for d in self.deliveries)
+        working = IN_DOUBT | {State.SCHEDULED, State.RETRACTING}
+        needed = any(d.state in working for d in self.deliveries)
         if needed and not daemon_alive:
             return 7
         if self.troubled:
@@ -65,7 +66,7 @@ class Status:
         """The command to give now."""
         if not self.standings:
             return "launchday queue"
-        if any(d.state in IN_DOUBT for d in self.deliveries) and not daemon_alive:
+        if any(d.state in IN_DOUBT | {State.RETRACTING} for d in self.deliveries) and not daemon_alive:
             return "launchday run"
         if any(d.state is State.ASKING for d in self.deliveries):
             return "launchday list --state asking, then launchday resolve DELIVERY"
@@ -78,7 +79,7 @@ class Status:
         if any(d.state is State.SCHEDULED for d in self.deliveries):
             return "launchday watch" if daemon_alive else "launchday run"
         if any(d.state in (State.FAILED, State.MISSED) for d in self.deliveries):
-            return "launchday move WAVE --to LATER, or launchday cancel"
+            return "launchday retry, launchday move WAVE --to LATER, or launchday cancel"
         return "launchday log"
 
     def items(self, directory: Directory) -> list[dict[str, Any]]:

@@ -76,5 +76,5 @@ SIMULATION = Timing(
     read_every=timedelta(seconds=5),
     vanished=timedelta(seconds=6),
     read_for=timedelta(seconds=60),
-    remove_for=timedelta(seconds=20),
+    remove_for=timedelta(seconds=8),
 )

@@ -51,7 +51,7 @@ def test_show_json_is_one_object_with_the_whole_delivery(story: Story) -> None:
     found = must(story.root, "show", "swrocu/x/launch", "--json").json
     assert found["schema"] == "launchday.show/1"
     item = found["item"]
-    assert item["state"] == "published"
+    assert item["state"] in ("published", "verified")
     assert [a["person"] for a in item["approvals"] if a["verdict"] == "granted"] == [
         "t.fernsby",
         "n.ashpenny",
@@ -88,7 +88,11 @@ def test_list_says_the_same_in_both_forms(story: Story) -> None:
     assert [row[:4] for row in rows] == [
         [i["delivery"], i["state"], i["due_shown"], i["content_sha256"][:7]] for i in items
     ]
-    assert all(i["url"] == row[4] for i, row in zip(items, rows, strict=True) if i["state"] == "published")
+    assert all(
+        i["url"] == row[4]
+        for i, row in zip(items, rows, strict=True)
+        if i["state"] in ("published", "verified")
+    )
 
 
 def test_status_says_the_same_in_both_forms(story: Story) -> None:

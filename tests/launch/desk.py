@@ -227,11 +227,12 @@ def runs(root: Path) -> bool:
 
 
 def states(root: Path, post: str = "") -> dict[str, str]:
-    """Delivery → state, from the simulation's database."""
+    """Delivery → state, from the simulation's database; what was read back counts as published."""
     app = open_app(root, "simulation", environ={})
     try:
         with app.db.read() as conn:
-            return {d.name: str(d.state) for d in outbox.find(conn, post=post)}
+            found = outbox.find(conn, post=post)
+        return {d.name: str(d.state).replace("verified", "published") for d in found}
     finally:
         app.close()
 
