@@ -64,6 +64,7 @@ class Daemon:
     _children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _tried: dict[str, float] = field(default_factory=dict)
     _accounts_trouble: str = ""
+    _trouble: str = ""
     _systemd: Systemd = field(default_factory=lambda: Systemd(os.environ))
     _asked: float = float("-inf")
     _standing: Standing | None = None
@@ -150,6 +151,7 @@ class Daemon:
         finally:
             self._one_at_a_time.release()
         if worked:  # a tick that hangs or fails each time is restarted by systemd's watchdog
+            self._trouble = ""
             self._systemd.alive()
 
     def _carefully(self, *steps: Callable[[], None]) -> bool:
@@ -163,8 +165,14 @@ class Daemon:
                 step()
             except Exception as error:
                 worked = False
-                self.say(f"trouble     {type(error).__name__}: {str(error)[:200].splitlines()[:1]}")
+                self._say_trouble(error)
         return worked
+
+    def _say_trouble(self, error: Exception) -> None:
+        line = self._standing.met(error) if self._standing else f"trouble     {type(error).__name__}"
+        if line != self._trouble:  # once, not every second
+            self.say(line)
+        self._trouble = line
 
     def _follow_clock(self) -> None:
         self.app.clock.follow(self.app.db)
@@ -239,6 +247,8 @@ class Daemon:
             return
         if self._standing and self._standing.low and name.startswith(("wave", "overdue")):
             return  # its gate would refuse; arming for nothing would upload media again and again
+        if self._standing and self._standing.damaged and module == "scheduler.sender":
+            return  # what is left of the database is not written to any more
         if time.monotonic() - self._tried.get(name, -again) < again:
             return
         self._tried[name] = time.monotonic()

@@ -171,6 +171,8 @@ def _unexpected(error: Exception) -> None:
 
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         _say("the disk is full; nothing was changed", "free some space, then give the command again")
+    elif isinstance(error, OSError) and error.errno == errno.EROFS:
+        _say(f"the disk is read-only: {error.filename}", "make it writable, then give the command again")
     elif isinstance(error, PermissionError):
         _say(f"not allowed: {error.filename}", "check who owns the file, then give the command again")
     elif type(error).__module__.startswith("sqlalchemy"):
@@ -188,6 +190,8 @@ def _database(error: Exception) -> str:
         return "the database is busy; nothing was changed"
     if "full" in text:
         return "the disk is full; nothing was changed"
+    if "readonly" in text:
+        return "the database is read-only; nothing was changed"
     if "malformed" in text or "not a database" in text:
         return "the database is damaged; nothing was sent"
     return f"the database answered: {text}"

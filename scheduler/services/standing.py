@@ -16,7 +16,7 @@ from scheduler.services.lived import hold_crossed, jump
 from scheduler.services.tell import over, tell
 from scheduler.store import disk, mark
 from scheduler.store.claim import KEEP
-from scheduler.store.database import Database
+from scheduler.store.database import Database, check_whole, is_damaged
 
 
 class Standing:
@@ -26,11 +26,13 @@ class Standing:
     """
 
     def __init__(self, db: Database, clock: Clock, folder: Path, reply_within: timedelta, scope: str) -> None:
-        """Take the lease. Raises TryLater where another daemon lives."""
+        """Take the lease. Raises TryLater where another daemon lives, StoreError for a damaged database."""
+        check_whole(db)
         self.tenure: Tenure = take(db, clock, scope)
         self._folder, self._reply_within = folder, reply_within
         self.lost = False
         self.low = False  # the disk
+        self.damaged = False  # the database, noticed since the start
         # Nothing is started while a jump of the clock has not been dealt with (a busy database).
         self.unsettled = False
         self._reading = clock.reading()
@@ -82,6 +84,13 @@ class Standing:
             else:
                 over(conn, "disk")
         return (f"disk        {wanted if self.low else 'there is room again'}",)
+
+    def met(self, error: Exception) -> str:
+        """What a step of the daemon ran into, as a line for people; a damaged database stops all sending."""
+        if is_damaged(error):
+            self.damaged = True
+            return "DAMAGED     the database is damaged, nothing is sent: stop the daemon, launchday restore"
+        return f"trouble     {type(error).__name__}: {str(error)[:200].splitlines()[:1]}"
 
     def _mark(self) -> tuple[str, ...]:
         """Let the mark follow what was done elsewhere, or notice that the database was put back."""

@@ -110,6 +110,32 @@ def connect(url: str, mode: str, driver: Any = sqlite3) -> Engine:
     return _sqlite(url, driver) if url.startswith("sqlite") else _postgres(url, mode)
 
 
+def is_damaged(error: BaseException) -> bool:
+    """Whether SQLite says that its file is not what it wrote (met while reading or writing it)."""
+    code = getattr(getattr(error, "orig", error), "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def check_whole(database: Database) -> None:
+    """Read every page of a SQLite file. Raises StoreError where it is damaged; nothing is changed."""
+    if not database.is_sqlite:
+        return  # PostgreSQL guards its own files
+    from sqlalchemy.exc import DatabaseError
+
+    try:
+        with database.read() as conn:
+            said = conn.execute(text("pragma quick_check(1)")).scalar()
+    except DatabaseError as error:
+        if not is_damaged(error):
+            raise
+        said = str(error.orig)
+    if said != "ok":
+        raise StoreError(
+            f"the database is damaged: {str(said).splitlines()[0]}; nothing is sent",
+            help="launchday restore FILE puts a backup in its place; launchday log may still be readable",
+        )
+
+
 def _stamp(database: Database, now: datetime) -> None:
     with database.engine.connect() as conn:
         stamped = conn.execute(select(_control.c.mode)).scalar()

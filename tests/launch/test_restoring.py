@@ -91,3 +91,17 @@ def test_a_deleted_database_is_an_alarm_and_not_a_fresh_start(root: Path) -> Non
 def test_a_damaged_mark_is_an_alarm_in_words(root: Path) -> None:
     (root / STATE / "high-water").write_bytes(b"")
     assert "mark is damaged" in inside(root, "status", "--json").json["safe_mode"]
+
+
+def test_a_damaged_database_is_refused_by_run_in_words_and_a_backup_replaces_it(root: Path) -> None:
+    file = str(root / "copy.db")
+    must(root, "backup", file)
+    place = root / STATE / "launchday.db"
+    with place.open("r+b") as damaged:
+        damaged.seek(4096 * 4)
+        damaged.write(b"\xa5" * (place.stat().st_size - 4096 * 4))
+    said = launchday(root, "run", "--once")
+    assert said.code == 1
+    assert "damaged" in said.err
+    must(root, "restore", file, "--yes")
+    assert len(states(root)) == 12
