@@ -18,6 +18,7 @@ from scheduler.errors import NotSent, OutcomeUnknown, TryLater
 from scheduler.sender import _fire
 from scheduler.services import gate as gates
 from scheduler.services.collect import patiently
+from scheduler.services.ground import Ground
 from scheduler.services.mishap import Mishap
 from scheduler.services.settle import Outcome, settle
 from scheduler.store.database import Database, open_database
@@ -149,7 +150,7 @@ def test_a_database_that_is_busy_at_the_last_look_means_stop(
                 conn.invalidate()
 
     app = SimpleNamespace(db=wave.db, clock=wave.clock)
-    fired = _fire(app, LastLook(shut), passed, LAUNCH, Mishap())  # type: ignore[arg-type]
+    fired = _fire(app, LastLook(shut), passed, LAUNCH, Ground(), Mishap())  # type: ignore[arg-type]
     assert fired.held is locked
     other.close()
 
