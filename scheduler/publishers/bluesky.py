@@ -95,7 +95,7 @@ class Bluesky(BlueskyPosts):
             raise _error(reply)
         body = replies.json_object(reply)
         uri, cid = replies.word(body.get("uri")), replies.word(body.get("cid"))
-        if not uri.startswith("at://") or not cid:
+        if not uri.startswith(f"at://{prepared.handles['did']}/{COLLECTION}/") or not cid:
             raise OutcomeUnknown("no_uri", "the server answered without the address of a record")
         return _receipt(prepared, uri, cid)
 
@@ -111,7 +111,7 @@ class Bluesky(BlueskyPosts):
         if reply.status == 400 and body.get("error") == "RecordNotFound":
             return None
         uri, cid = replies.word(body.get("uri")), replies.word(body.get("cid"))
-        if not replies.ok(reply) or not uri.startswith("at://") or not cid:
+        if not replies.ok(reply) or uri != f"at://{query['repo']}/{COLLECTION}/{query['rkey']}" or not cid:
             raise replies.cannot_tell(reply, "getRecord")
         return _receipt(prepared, uri, cid, differs(replies.mapping(body.get("value")), prepared))
 

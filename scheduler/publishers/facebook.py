@@ -72,9 +72,12 @@ class Facebook(FacebookPosts):
         body = replies.json_object(reply)
         if not replies.ok(reply):
             raise _error(reply)
-        if not replies.word(body.get("id")):
+        remote_id = replies.word(body.get("id"))
+        if not re.fullmatch(r"[0-9]+(_[0-9]+)?", remote_id, re.ASCII) or "error" in body:
             raise OutcomeUnknown("no_id", "Facebook answered without the id of a post")
-        return _receipt(replies.word(body["id"]))
+        if "_" in remote_id and remote_id.partition("_")[0] != prepared.handles["page"]:
+            raise OutcomeUnknown("anothers", "Facebook answered with the id of another page's post")
+        return _receipt(remote_id)
 
     def find(self, prepared: Prepared, key: str, since: datetime, http: Http) -> Receipt | None:
         """List the page's published posts from `since` on and compare their messages."""
@@ -88,10 +91,10 @@ class Facebook(FacebookPosts):
             asked = replies.get(f"{self._page(prepared)}/published_posts", query)
             reply = replies.looked(http, asked, "the list of posts")
             page = replies.json_object(reply)
-            if not replies.ok(reply) or not isinstance(page.get("data"), list):
+            if not replies.ok(reply) or not isinstance(page.get("data"), list) or "error" in page:
                 raise replies.cannot_tell(reply, "the list of posts")
-            for post in replies.objects(page["data"]):
-                if replies.word(post.get("id")) and same(_message(post), wanted):
+            for post in replies.readable(page["data"], "the list of posts"):
+                if same(_message(post), wanted):
                     return _receipt(replies.word(post["id"]))
             paging = replies.mapping(page.get("paging"))
             after = replies.word(replies.mapping(paging.get("cursors")).get("after"))

@@ -91,6 +91,7 @@ def error(reply: Reply) -> PublishError:
     """What an error means: by its code, never by a 5xx, which may be a post that is out (finding 5)."""
     error = replies.mapping(replies.json_object(reply).get("error"))
     code, detail = error.get("code"), replies.said(error.get("message"))
+    code = code if isinstance(code, int) else 0
     if reply.status == 429:
         return RetryLater("throttled", detail, at=replies.after(reply))
     if reply.status >= 500 or (error.get("is_transient") is True and code not in _THROTTLED):

@@ -87,7 +87,7 @@ class Mastodon(MastodonPosts):
         if not replies.ok(reply):
             raise _error(reply)
         status = replies.json_object(reply)
-        if not replies.word(status.get("id")):
+        if not replies.word(status.get("id")) or status.get("error"):
             raise OutcomeUnknown("no_id", "the server answered without the id of a status")
         if status.get("scheduled_at") and "content" not in status:
             raise OutcomeUnknown("scheduled", "the server scheduled the status instead of publishing it")
@@ -104,7 +104,8 @@ class Mastodon(MastodonPosts):
             page = replies.json_value(reply)
             if not replies.ok(reply) or not isinstance(page, list):
                 raise replies.cannot_tell(reply, "the list of statuses")
-            recent = [s for s in replies.objects(page) if replies.word(s.get("id")) and _is_since(s, since)]
+            rows = replies.readable(page, "the list of statuses")
+            recent = [s for s in rows if _is_since(s, since)]
             for status in recent:
                 if is_ours(http, url, status, wanted):
                     return self._receipt(prepared, status, True)

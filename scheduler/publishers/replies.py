@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -19,6 +19,8 @@ Classify = Callable[[Reply], PublishError]
 
 _OPAQUE = re.compile(r"[\w.~+/=-]{32,}")  # may be a token that the platform echoes
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+_FARTHEST_CLOCK = timedelta(days=2000)  # tests stand still years away; year 1 and 9999 cannot be added to
+_LONGEST_WORD = 4096  # characters; a token of a session has about 300
 _LONGEST_WAIT = timedelta(hours=25)  # the longest limits are per day; anything beyond is garbage
 
 
@@ -52,10 +54,26 @@ def objects(value: Any) -> list[dict[str, Any]]:
 
 
 def word(value: Any) -> str:
-    """An id or another short text, "" where it is neither text nor a whole number."""
+    """An id or another short text; "" where it is neither text nor a whole number.
+
+    So it is where it holds controls or half characters, or is longer than any id: nothing to be stored, shown
+    or asked for.
+    """
     if isinstance(value, bool) or not isinstance(value, str | int):
         return ""
-    return str(value)
+    text = str(value)
+    return text if text.isprintable() and len(text) <= _LONGEST_WORD else ""
+
+
+def readable(rows: Sequence[Any], what: str) -> list[dict[str, Any]]:
+    """The rows of a list that is searched. Raises CannotTell where one of them is no object with an id.
+
+    It may be the very post that is looked for: "not there" cannot be said of a list that was read in part.
+    """
+    found = objects(list(rows))
+    if len(found) != len(rows) or not all(word(row.get("id")) for row in found):
+        raise CannotTell("unreadable", f"{what} holds entries that cannot be read")
+    return found
 
 
 def said(value: Any) -> str:
@@ -72,8 +90,8 @@ def after(reply: Reply, *resets: str) -> datetime | None:
     """
     times = [_instant(reply.headers.get(name, "")) for name in resets]
     times.append(_retry_after(reply))
-    said_at = _http_date(reply.headers.get("date", ""))
-    sane = [t for t in times if t and (said_at is None or t - said_at <= _LONGEST_WAIT)]
+    dated = _http_date(reply.headers.get("date", "")) == (now := said_at(reply))
+    sane = [t for t in times if t and t - now <= (_LONGEST_WAIT if dated else _FARTHEST_CLOCK)]
     return max(sane, default=None)
 
 
@@ -118,8 +136,9 @@ def _instant(value: str) -> datetime | None:
 
 
 def said_at(reply: Reply) -> datetime:
-    """When the platform answered by its own clock; by ours where it does not say."""
-    return _http_date(reply.headers.get("date", "")) or datetime.now(UTC)
+    """When the platform answered by its own clock; by ours where it does not say, or says nonsense."""
+    ours, theirs = datetime.now(UTC), _http_date(reply.headers.get("date", ""))
+    return theirs if theirs and abs(theirs - ours) <= _FARTHEST_CLOCK else ours
 
 
 def base(account: Account, server: str) -> str:

@@ -80,7 +80,9 @@ class X(XPosts):
         """201 with data.id is out, even with `errors` beside it."""
         if not replies.ok(reply):
             raise _error(reply)
+        # Of another form it would be no id of X, and no address could be made of it.
         remote_id = replies.word(replies.mapping(replies.json_object(reply).get("data")).get("id"))
+        remote_id = remote_id if re.fullmatch(r"[0-9]{1,20}", remote_id, re.ASCII) else ""
         if not remote_id:
             raise OutcomeUnknown("no_id", "X answered without the id of a post")
         return _receipt(prepared, remote_id)
@@ -97,12 +99,17 @@ class X(XPosts):
         for _ in range(_PAGES):
             reply = replies.looked(http, replies.get(url, query), "the list of posts")
             page = replies.json_object(reply)
-            if not replies.ok(reply) or not ("data" in page or "meta" in page):
+            # X leaves `data` out where there is nothing, and says so in `meta`; errors beside it are gaps.
+            empty = replies.mapping(page.get("meta")).get("result_count") == 0
+            rows = page.get("data", [] if empty else None)
+            if not replies.ok(reply) or not isinstance(rows, list):
                 raise replies.cannot_tell(reply, "the list of posts")
-            for post in replies.objects(page.get("data")):
-                if replies.word(post.get("id")) and _words(post) == wanted:
+            for post in replies.readable(rows, "the list of posts"):
+                if _words(post) == wanted:
                     return _receipt(prepared, replies.word(post["id"]))
             more = replies.word(replies.mapping(page.get("meta")).get("next_token"))
+            if not more and page.get("errors"):
+                raise CannotTell("partly", "X could not list all posts")
             if not more:
                 return None
             query["pagination_token"] = more

@@ -155,7 +155,7 @@ def _record(
     """
     try:
         patiently(lambda: settle(db, clock, outcomes, contents))
-    except (RefusedTransition, IntegrityError) as odd:
+    except (RefusedTransition, IntegrityError, ArithmeticError, ValueError, TypeError) as odd:
         if len(outcomes) == 1:
             sys.stderr.write(f"an outcome fits nothing that is stored ({odd}); it is kept and looked for\n")
             patiently(lambda: keep(db, clock, outcomes[0]))

@@ -61,6 +61,7 @@ def settle(
     with db.write() as conn:
         ids = [o.delivery_id for o in outcomes]
         fresh = {d.id: d for d in outbox.find(conn, ids=ids, contents=contents)}
+        outcomes = _of_their_own(conn, fresh, outcomes)
         seen = late_evidence.attempts(conn, [o.attempt_id for o in outcomes])
         proven = late_evidence.receipts(conn, ids)
         landing = outbox.with_attempt(conn, ids, {AttemptState.RESEND_SAFE})
@@ -96,6 +97,23 @@ def settle(
         hold_refused_accounts(conn, now, [(fresh[o.delivery_id], o.result) for o in outcomes])
         odd = ask_about_differences(conn, now, receipts)
         wake_next_parts(conn, now, [d.id for d, _ in receipts if d.id not in odd])
+
+
+def _of_their_own(
+    conn: Connection, fresh: Mapping[str, Delivery], outcomes: Sequence[Outcome]
+) -> list[Outcome]:
+    """A receipt that names another delivery's post proves nothing of this one: it is looked for."""
+    posts = {plain(o.result.remote_id) for o in outcomes if isinstance(o.result, Receipt)}
+    owners = outbox.owners(conn, sorted(posts))
+    kept: list[Outcome] = []
+    for one in outcomes:
+        if isinstance(one.result, Receipt):
+            post = (fresh[one.delivery_id].account, plain(one.result.remote_id))
+            if owners.setdefault(post, one.delivery_id) != one.delivery_id:
+                said = f"the platform answered with the id of another post: {one.result.remote_id}"
+                one = replace(one, result=OutcomeUnknown("anothers", said))  # noqa: PLW2901 - the same one
+        kept.append(one)
+    return kept
 
 
 def keep(db: Database, clock: Clock, one: Outcome) -> None:

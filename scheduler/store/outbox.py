@@ -133,6 +133,13 @@ def columns(conn: Connection, ids: Sequence[str], *names: str) -> dict[str, Sequ
     return {one: values for one, *values in conn.execute(query).all()}
 
 
+def owners(conn: Connection, posts: Sequence[str]) -> dict[tuple[str, str], str]:
+    """Which deliveries have these ids of platforms: (account, id) → delivery id."""
+    known = among(conn, _d.c.remote_id, [p for p in posts if p])
+    query = select(_d.c.account, _d.c.remote_id, _d.c.id).where(known)
+    return {(account, remote): delivery for account, remote, delivery in conn.execute(query)}
+
+
 def receipts(conn: Connection, accounts: Sequence[str]) -> dict[tuple[str, str], str]:
     """Which delivery has which post: (account, the platform's id of the post) → delivery id."""
     query = select(_d.c.account, _d.c.remote_id, _d.c.id).where(

@@ -7,6 +7,7 @@ import select
 import socket
 import ssl
 from collections.abc import Iterable
+from contextlib import suppress
 
 from scheduler.domain.publisher import Reply
 from scheduler.errors import NotSent, OutcomeUnknown
@@ -28,6 +29,25 @@ def died(socks: Iterable[socket.socket]) -> set[int]:
     for sock in socks:
         poll.register(sock, getattr(select, "POLLRDHUP", 0))
     return {number for number, _ in poll.poll(0)}
+
+
+def spoke(socks: Iterable[socket.socket]) -> set[int]:
+    """File numbers of connections whose peer has answered before it was asked.
+
+    What it says is no answer to what we are about to send. Session tickets of TLS 1.3 are not speech; what is
+    read here is thrown away, so such a connection is used for nothing any more.
+    """
+    by_number = {sock.fileno(): sock for sock in socks}
+    poll = select.poll()
+    for number in by_number:
+        poll.register(number, select.POLLIN)
+    found: set[int] = set()
+    for number, _ in poll.poll(0):
+        # One that has only closed or died is `died`'s to name.
+        with suppress(OSError):
+            if by_number[number].recv(1):
+                found.add(number)
+    return found
 
 
 class Exchange:

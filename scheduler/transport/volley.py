@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from scheduler.domain.publisher import Reply, Request
 from scheduler.errors import NotSent, PublishError
 from scheduler.transport.connect import Opening
-from scheduler.transport.exchange import FIRST_PIECE, WOULD_BLOCK, Exchange, died
+from scheduler.transport.exchange import FIRST_PIECE, WOULD_BLOCK, Exchange, died, spoke
 from scheduler.transport.http import Transport
 from scheduler.transport.room import make_room
 from scheduler.transport.wire import Origin, serialise
@@ -164,9 +164,10 @@ class Volley:
         A crash before this returns leaves attempts open whose request may be out.
         """
         not_sent = {i: self._not_ready(i) for i in ids if i not in self._ready}
+        not_sent |= {i: _spoke_first() for i in self._spoken() if i in ids}
         _sleep_until(at - _PEEK, now)
         dead = set(self.dead())
-        not_sent |= {i: self._ready[i].gone() for i in ids if i in dead}
+        not_sent |= {i: self._ready[i].gone() for i in ids if i in dead and i not in not_sent}
         burst = {i: self._ready[i] for i in ids if i not in not_sent}
         collecting = gc.isenabled()
         gc.disable()
@@ -188,6 +189,14 @@ class Volley:
             self._fired.discard(shot_id)
         self._finish([i for i in started if i not in ended], ended, now)
         return Fired(False, started, ended, not_sent | failed)
+
+    def _spoken(self) -> list[str]:
+        """Ids whose server has answered before it was asked; their connections are closed."""
+        early = spoke(exchange.sock for exchange in self._ready.values())
+        found = [i for i, exchange in self._ready.items() if exchange.sock.fileno() in early]
+        for shot_id in found:
+            self._ready.pop(shot_id).close()
+        return found
 
     def _not_ready(self, shot_id: str) -> NotSent:
         return self._failed.get(shot_id) or NotSent("no_connection", "there was no connection at T0")
@@ -287,6 +296,10 @@ def _pinned(shot: Shot) -> Origin:
     if origin != home:
         raise NotSent("foreign_host", f"{origin} is not {home}, where the token belongs")
     return origin
+
+
+def _spoke_first() -> NotSent:
+    return NotSent("spoke_first", "the server answered before it was asked anything")
 
 
 def _stepped() -> NotSent:

@@ -172,8 +172,8 @@ def test_only_record_not_found_means_absent(serve: Serve, transport: Transport) 
 def test_a_record_with_missing_pictures_is_found_and_said_to_differ(
     serve: Serve, transport: Transport
 ) -> None:
-    record = {"uri": f"at://{DID}/app.bsky.feed.post/1", "cid": "c", "value": {"text": "Ask for help."}}
-    server = serve(lambda _: Answer(200, record))
+    uri = f"at://{DID}/app.bsky.feed.post/{rkey(prepared(), KEY)}"
+    server = serve(lambda _: Answer(200, {"uri": uri, "cid": "c", "value": {"text": "Ask for help."}}))
     there = replace(prepared(), account=account("bluesky", server.url))
     there = replace(there, content=replace(there.content, media=(media(),)))
     found = Bluesky().find(there, KEY, DUE, transport.http(server.url))
