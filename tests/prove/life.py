@@ -64,7 +64,7 @@ zone: Europe/London
 organisations:
 {organisations}
 people:
-  a.hart: {{name: Alex Hart, org: dorset, roles: [author], os_user: ahart}}
+  a.hart: {{name: Alex Hart, org: {first}, roles: [author], os_user: ahart}}
 {people}
 """
 ORGANISATION = """\
@@ -72,7 +72,7 @@ ORGANISATION = """\
     name: The {o} organisation
     accounts:
       x: {{handle: "@{o}.example", {x}}}
-      facebook: {{handle: "{o}.example", page: "10000000000000{n}", {facebook}}}
+      facebook: {{handle: "{o}.example", page: "1{n:014}", {facebook}}}
       bluesky: {{handle: "{o}.example", {bluesky}}}
       mastodon: {{handle: "@{o}@social.example", {mastodon}}}
 """
@@ -100,40 +100,47 @@ Address = Callable[[str, str], str]
 
 
 def _simulated(organisation: str, platform: str) -> str:
-    name = f"{organisation}_{platform}".upper()
+    name = f"{organisation}_{platform}".upper().replace("-", "_")
     server = "" if platform in ("x", "facebook") else f'server: "https://{platform}.example", '
     return f'{server}token: "env:{name}"'
 
 
-def workspace(root: Path, mode: str = "simulation", address: Address = _simulated) -> Path:
-    """Four organisations on four platforms, and one post for all of them."""
+def workspace(
+    root: Path,
+    mode: str = "simulation",
+    address: Address = _simulated,
+    everyone: Sequence[str] = (*APPROVED, NO_WORD, HELD),
+) -> Path:
+    """Organisations on four platforms each, and one post for all of them."""
     (root / "posts/spring").mkdir(parents=True)
-    everyone = (*APPROVED, NO_WORD, HELD)
     organisations = [
         ORGANISATION.format(o=o, n=n, **{p: address(o, p) for p in PLATFORMS}) for n, o in enumerate(everyone)
     ]
     people = [PERSON.format(o=o) for o in everyone]
-    text = ACCOUNTS.format(mode=mode, organisations="".join(organisations).rstrip(), people="\n".join(people))
+    text = ACCOUNTS.format(
+        mode=mode, first=everyone[0], organisations="".join(organisations).rstrip(), people="\n".join(people)
+    )
     (root / "accounts.yaml").write_text(text, "utf-8")
     (root / "posts/spring/campaign.yaml").write_text(CAMPAIGN, "utf-8")
     (root / "posts/spring/01-launch.md").write_text(POST, "utf-8")
     return root
 
 
-def queued(app: App) -> None:
+def queued(app: App, approved: Sequence[str] = (*APPROVED, HELD), held: str = HELD) -> None:
     """Queue the post; people say yes for all but one organisation; another one is held."""
     files, _ = load(app.root, platforms=registry.load(set(PLATFORMS)))
     (one,) = files.campaigns
     differences = plan(app.db, one.slug, render(files, one), app.clock.now())
-    queue(app.db, app.clock, Actor("a.hart", "dorset", "author", "person", "as"), differences, {})
+    queue(app.db, app.clock, Actor("a.hart", approved[0], "author", "person", "as"), differences, {})
     with app.db.read() as conn:
         waiting = outbox.find(conn)
-    for organisation in (*APPROVED, HELD):
+    for organisation in approved:
         who = Actor(f"p.{organisation}", organisation, "approver", "person", "as")
         mine = [d for d in waiting if d.organisation == organisation]
         approve(app.db, app.clock, app.directory, who, mine, "yes")
-    who = Actor(f"p.{HELD}", HELD, "approver", "person", "as")
-    hold(app.db, app.clock, who, f"org:{HELD}", "not today")
+    if held:
+        who = Actor(f"p.{held}", held, "approver", "person", "as")
+        hold(app.db, app.clock, who, f"org:{held}", "not today")
 
 
 def warm() -> None:
