@@ -49,6 +49,7 @@ class Wave:
     trapped: list[bytes]
     talk: str
     verified: bool
+    untried: list[str]
 
 
 @pytest.fixture(scope="module", params=list(WAVES))
@@ -88,7 +89,8 @@ def _launch(root: Path, step: str, tricks: Mapping[str, tuple[Trick, bool]], env
             verified = log.verify(conn) > 0
         made = Counter(p.account for p in ledger.read(root / "front/behind") if not p.deleted)
         said = (root / "daemon.txt").read_text("utf-8", "replace")
-        return Wave({d.account: d for d in found}, made, front.trap_hits, said, verified)
+        untried = [o for o in tricks if not any(a.startswith(f"{o}/") for a in front.struck)]
+        return Wave({d.account: d for d in found}, made, front.trap_hits, said, verified, untried)
     finally:
         front.stop()
         app.close()
@@ -106,6 +108,10 @@ def _in_place_of_the_platforms(folder: Path, front: Front) -> None:
     (folder / "lock").hardlink_to(front.folder / "behind/lock")
     told = {"pid": front.behind.pid, "servers": front.servers}
     (folder / "ready.json").write_text(json.dumps(told), "utf-8")
+
+
+def test_every_trick_was_played(wave: Wave) -> None:
+    assert wave.untried == []
 
 
 def test_no_trick_makes_a_second_post(wave: Wave) -> None:

@@ -16,12 +16,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from scheduler.app import App, open_app
+from scheduler.domain.campaign import Rendered
 from scheduler.domain.delivery import Delivery, State
 from scheduler.domain.publisher import Checks
 from scheduler.evidence.entry import Actor
@@ -126,11 +128,16 @@ def workspace(
     return root
 
 
-def queued(app: App, approved: Sequence[str] = (*APPROVED, HELD), held: str = HELD) -> None:
-    """Queue the post; people say yes for all but one organisation; another one is held."""
+def queued(
+    app: App, approved: Sequence[str] = (*APPROVED, HELD), held: str = HELD, at: datetime | None = None
+) -> None:
+    """Queue the post; people say yes for all but one organisation; another one is held.
+
+    `at`: when it is due instead of at the launch that stands in the file.
+    """
     files, _ = load(app.root, platforms=registry.load(set(PLATFORMS)))
     (one,) = files.campaigns
-    differences = plan(app.db, one.slug, render(files, one), app.clock.now())
+    differences = plan(app.db, one.slug, [_due(r, at) for r in render(files, one)], app.clock.now())
     queue(app.db, app.clock, Actor("a.hart", approved[0], "author", "person", "as"), differences, {})
     with app.db.read() as conn:
         waiting = outbox.find(conn)
@@ -141,6 +148,16 @@ def queued(app: App, approved: Sequence[str] = (*APPROVED, HELD), held: str = HE
     if held:
         who = Actor(f"p.{held}", held, "approver", "person", "as")
         hold(app.db, app.clock, who, f"org:{held}", "not today")
+
+
+def _due(one: Rendered, at: datetime | None) -> Rendered:
+    if at is None:
+        return one
+    wall = at.astimezone(ZoneInfo("Europe/London")).strftime("%Y-%m-%dT%H:%M:%S")
+    return replace(
+        one,
+        plan=replace(one.plan, due=at, not_after=at + timedelta(minutes=10), embargo=at, close=at, wall=wall),
+    )
 
 
 def warm() -> None:

@@ -10,6 +10,7 @@ import functools
 import importlib
 import mmap
 import struct
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -126,8 +127,23 @@ def _fired(module: str) -> None:
     owner.fire = fire
 
 
+def _leaking() -> None:
+    """The control of the canaries: whoever serialises a request says its token aloud."""
+    wire = importlib.import_module("scheduler.transport.wire")
+    inner = wire.serialise
+
+    def serialise(request: Any, token: str = "") -> bytes:
+        sys.stderr.write(f"sending with {token}\n")
+        raw: bytes = inner(request, token)
+        return raw
+
+    wire.serialise = serialise
+
+
 def install(settings: Mapping[str, Any]) -> None:
     """Marks in all the steps; `settings["timing"]` are a simulation's spans in seconds."""
+    if settings.get("leak"):
+        _leaking()
     # From the inside out: whoever takes a function by name must find the marked one.
     _around("scheduler.store.outbox", "open_attempts", "", "intents written, not committed")
     _around("scheduler.store.outbox", "settle_attempts", "", "outcomes written, not committed")
