@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
@@ -111,7 +111,8 @@ def _of_their_own(
             post = (fresh[one.delivery_id].account, plain(one.result.remote_id))
             if owners.setdefault(post, one.delivery_id) != one.delivery_id:
                 said = f"the platform answered with the id of another post: {one.result.remote_id}"
-                one = replace(one, result=OutcomeUnknown("anothers", said))  # noqa: PLW2901 - the same one
+                kept.append(replace(one, result=OutcomeUnknown("anothers", said)))
+                continue
         kept.append(one)
     return kept
 

@@ -8,6 +8,7 @@ import pytest
 
 from scheduler.domain.content import instant
 from scheduler.domain.delivery import State
+from scheduler.domain.publisher import Receipt
 from scheduler.errors import OutcomeUnknown, Rejected
 from scheduler.services.settle import Outcome, settle
 from scheduler.store import desk
@@ -123,3 +124,15 @@ def test_whatever_a_server_says_can_be_stored_and_logged(ready: House, said: str
     settle(ready.db, ready.clock, [Outcome(delivery, attempt, OutcomeUnknown(said, said))])
     assert ready.get().state is State.UNCONFIRMED
     assert ready.verify() == len(ready.entries())
+
+
+def test_a_receipt_with_the_id_of_another_deliverys_post_is_looked_for_instead(house: House) -> None:
+    house.queue(rendered(text="one"), rendered(text="two", post="later"))
+    house.approve_all()
+    passed = house.gate(house.arm())
+    proof = Receipt("7", "https://fake.example/7")
+    outcomes = [Outcome(delivery, attempt, proof) for delivery, attempt in passed.attempts.items()]
+    settle(house.db, house.clock, outcomes)
+    states = {d.state: d for d in house.all()}
+    assert set(states) == {State.PUBLISHED, State.UNCONFIRMED}
+    assert "the id of another post" in states[State.UNCONFIRMED].reason
