@@ -33,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         from . import planted
 
         planted.plant(asked.mutant)
+        known = planted.BY_NAME[asked.mutant]
+        asked.mix, asked.rate = known.mix, [*known.rates, *asked.rate]
     from .days import Tally, chosen, play
     from .mix import markdown
 

@@ -1,0 +1,65 @@
+"""Planted bugs against simulated days: each must be found. `python -m tests.prove.mutants [NAME …]`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.simulator.planted import BY_NAME, MUTANTS, Mutant
+
+ROOT = Path(__file__).parents[2]
+DAYS = 60  # within which a mutant has to be found
+QUICK = (
+    "no hold check",
+    "looks do not settle",
+    "timeout is not sent",
+    "notice not written",
+    "log not written",
+)
+
+
+def found(mutant: Mutant, seed: int, days: int = DAYS) -> str:
+    """What was found first, "" where nothing was."""
+    command = [sys.executable, "-m", "tests.simulator", "--mutant", mutant.name]
+    command += ["--days", str(days), "--seed", str(seed)]
+    environ = {**os.environ, "PYTHONHASHSEED": "0"}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environ, check=False)
+    lines = done.stderr.strip().splitlines()
+    if done.returncode == 1 and lines and lines[0].startswith("seed "):
+        return lines[0]
+    if done.returncode != 0:
+        raise RuntimeError(f"'{mutant.name}' could not be played: {lines[-1:]}")
+    return ""
+
+
+def run(*, quick: bool, seed: int, say: Callable[[str], None]) -> dict[str, object]:
+    """Plant every bug (a few where `quick`), two at a time."""
+    return play([BY_NAME[n] for n in QUICK] if quick else MUTANTS, seed, say)
+
+
+def play(mutants: Iterable[Mutant], seed: int, say: Callable[[str], None]) -> dict[str, object]:
+    """The figures; each mutant's first violation goes to `say`."""
+    chosen = list(mutants)
+    survived = []
+    with ThreadPoolExecutor(2) as pool:
+        for mutant, how in zip(chosen, pool.map(lambda m: found(m, seed), chosen), strict=True):
+            say(f"{'killed' if how else 'SURVIVED':8} {mutant.name}: {how or mutant.what}")
+            survived += [] if how else [mutant.name]
+    return {
+        "mutants": len(chosen),
+        "mutants_survived": len(survived),
+        "mutants_names": survived,
+        "mutants_on": f"up to {DAYS} simulated days each, from seed {seed}",
+    }
+
+
+if __name__ == "__main__":
+    names = sys.argv[1:]
+    figures = play(
+        [BY_NAME[n] for n in names] if names else MUTANTS, 1, lambda line: sys.stderr.write(f"{line}\n")
+    )
+    sys.stdout.write(f"{figures}\n")
