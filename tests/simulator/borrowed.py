@@ -270,7 +270,13 @@ def modules(world: World, popen: Callable[..., Any]) -> dict[int, Any]:
 
     talk = type("Talk", (), {"write": lambda _, line: world.say(line.rstrip()), "flush": lambda _: None})()
     lent: dict[ModuleType, Any] = {
-        time: _Module(time, time=world.read_clock, monotonic=lambda: world.now, sleep=world.sleep),
+        time: _Module(
+            time,
+            time=world.read_clock,
+            monotonic=lambda: world.now,
+            clock_gettime=lambda _: world.now,
+            sleep=world.sleep,
+        ),
         threading: _Module(threading, Thread=lambda **k: Thread(world, **k), Event=lambda: Event(world)),
         queue: _Module(queue, Queue=lambda *a: Queue(world), SimpleQueue=lambda: Queue(world)),
         select: _Module(select, poll=lambda: Poll(world)),

@@ -7,7 +7,7 @@ import shutil
 import signal as signals
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,11 +21,12 @@ from scheduler.app import App
 from scheduler.daemon import Daemon
 from scheduler.domain.account import Account
 from scheduler.domain.delivery import State
-from scheduler.domain.publisher import Publisher
 from scheduler.errors import LaunchdayError, TryLater
 from scheduler.services.clock import Clock
+from scheduler.services.reach import Reach
 from scheduler.services.timing import LIVE as REAL
 from scheduler.store.database import Database, open_database
+from scheduler.transport.http import Transport
 
 from . import invariants
 from .borrowed import Child, Claims, Event, Fence, _Module, lent
@@ -150,8 +151,10 @@ class Watched(Database):
 class Machine(App):
     """The application on one machine: production code but for where publishers and tokens come from."""
 
-    def publishers(self) -> dict[str, Publisher]:
-        return dict(PUBLISHERS)
+    def reach(self, nursery: Any) -> Reach:
+        # Publishers answer in this process: what workers are for is proved with real ones.
+        transport = Transport(now=self.clock.seconds)
+        return Reach(PUBLISHERS, transport, self._place(), self._secret())
 
     def _secret(self) -> Callable[[Account], str]:
         return lambda account: f"sim:{account.id}"
@@ -226,17 +229,21 @@ class Day:
         self.platforms = Platforms(self.world, self._publishing)
         self.witness = Witness(self.world, self.store.ask)
         self.files = campaign(self.dice)
-        clock = Clock(source=self.world.read_clock)
+        clock = self._clock()
         self.people = People(self.world, self.db, clock, self.platforms, self.witness, self.files)
         self._restarts = 0
 
     # the machinery
 
+    def _clock(self) -> Clock:
+        world = self.world
+        return Clock(source=world.read_clock, monotonic=lambda: world.now, boottime=lambda: world.now)
+
     def machine(self, host: str) -> Machine:
         """The application, as `open_app` would join it, on a machine."""
         folder = self.store.folder / host
         (folder / ".launchday").mkdir(exist_ok=True, parents=True)
-        clock = Clock(source=self.world.read_clock)
+        clock = self._clock()
         return Machine(folder, "live", folder, DIRECTORY, self.db, clock, LIVE, {})
 
     def _publishing(self, asked: Asked, account: str, words: str, key: str) -> None:
@@ -295,6 +302,8 @@ class Day:
             ("scheduler.sender", "open_app"): lambda *_, **__: self.machine(world.current.process.host),
             ("scheduler.transport.http", "Dialer"): lambda *_: Dialer(world, self.platforms),
             ("scheduler.daemon", "BackgroundScheduler"): Waker(self),
+            ("scheduler.sender", "Nursery"): lambda _work: nullcontext(),
+            ("scheduler.sender", "keep_memory_private"): lambda: None,
             ("scheduler.sender", "Fence"): lambda: Fence(world),
             ("scheduler.services.lease", "Claim"): Claims(world),
             ("scheduler.daemon", "refresh_accounts"): lambda app: (app.folder, ""),

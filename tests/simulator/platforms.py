@@ -82,6 +82,8 @@ class Platforms:
         slow = 2 + dice.random() * 23 if self.world.happens("slow_reply") else dice.random() * 0.6
         at = now + slow
         account = asked.token.removeprefix("sim:")
+        if asked.path == "/":  # asked for the time
+            return Answer(at, 200, {}, {"Date": formatdate(now, usegmt=True)})
         if account in self.refused:
             return Answer(at, 401, {"error": "bad token"})
         if asked.method == "POST" and asked.path == "/posts":
@@ -165,7 +167,7 @@ class Platforms:
         world = self.world
         wait = 2 + world.dice.random() * 60
         self.throttled[account] = world.now + wait
-        headers = {"Date": formatdate(world.wall(), usegmt=True)}
+        headers = {"Date": formatdate(world.now, usegmt=True)}
         if world.happens("throttled_names_time"):
             said: Any = round(wait + 1)
             if world.happens("throttled_absurdly"):
