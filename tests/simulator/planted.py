@@ -4,6 +4,8 @@ A bug is an edit of source text, so it reaches every caller. Where a second laye
 layer is taken away as well, and `what` says so. An edit that fits nothing any more is an error.
 """
 
+# ruff: noqa: E501 - because edits quote source text as it is
+
 from __future__ import annotations
 
 import importlib.abc
