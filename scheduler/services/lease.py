@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
 
 from scheduler.domain.gates import Gate
 from scheduler.errors import LaunchdayError, TryLater
@@ -15,7 +14,6 @@ from scheduler.store.database import Database
 from scheduler.store.lease import Lease
 
 LOST = Gate("lease", "another daemon has taken over; this one sends nothing any more")
-_NOTED = timedelta(minutes=5)  # how often the row says that its daemon lives: for people, nothing hangs on it
 
 
 @dataclass(slots=True)
@@ -40,12 +38,6 @@ class Tenure:
                 return False
         with self.db.read() as conn:
             return rows.stands(conn, self.lease)
-
-    def note(self) -> None:
-        """Write down that the daemon lives."""
-        with self.db.write() as conn:
-            # A crash here leaves the older time, which only people read.
-            rows.seen(conn, self.clock.wall(), self.lease)
 
     def give_back(self) -> None:
         """At a daemon's end. Where the database does not answer the claim goes all the same."""

@@ -53,12 +53,6 @@ def stands(conn: Connection, lease: Lease) -> bool:
     return row is not None and (row.epoch, row.released_at) == (lease.epoch, "")
 
 
-def seen(conn: Connection, now: datetime, lease: Lease) -> None:
-    """Note for people elsewhere that its daemon lives; changes nothing where the lease was lost."""
-    mine = (_l.c.scope == lease.scope) & (_l.c.epoch == lease.epoch)
-    conn.execute(update(_l).where(mine).values(seen_at=instant(now)))
-
-
 def end(conn: Connection, now: datetime, lease: Lease) -> None:
     """Give it back; nothing where it was lost meanwhile."""
     mine = (_l.c.scope == lease.scope) & (_l.c.epoch == lease.epoch)
