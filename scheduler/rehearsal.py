@@ -115,15 +115,23 @@ class Rehearsal:
         self.say(f"  launch wave, T0 = in {self.lead:.0f} s")
         if self.crash:
             in_doubt = self._crash(app, max(1, len(wave) * 3 // 5))
+        end = time.monotonic() + self.lead + PATIENCE
+        while self._until_settled(app, end):
+            # Whoever kills it by hand sees what a service manager would make of it: it begins again.
+            self.say("KILLED. The daemon was killed by somebody else. Starting again.")
+            end += self.lead  # arming has to be done again
+        return in_doubt
+
+    def _until_settled(self, app: App, end: float) -> bool:
+        """Run one daemon until every outcome is there or the time is over; whether it was killed instead."""
         with self._daemon(app) as daemon:
-            end = time.monotonic() + self.lead + PATIENCE
             while time.monotonic() < end and daemon.poll() is None:
                 self.watch(app)
                 if all(d.state in SETTLED for d in _all(app) if d.due == self.t0):
                     break
                 time.sleep(0.1)
             self.watch(app)
-        return in_doubt
+            return daemon.poll() == -signal.SIGKILL
 
     def _crash(self, app: App, after: int) -> int:
         """Let daemon and sender be killed in the middle of the volley."""
