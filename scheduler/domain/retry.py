@@ -26,6 +26,7 @@ class Look:
     """The facts of a look that found nothing. `looks` counts absent looks that count, this one included.
 
     `answered` is False where the platform could not say; `sender_dead` is proven by its lock.
+    `tries_left`: sending again is no use where the gate would not let it through; looking still is.
     """
 
     deadline: datetime
@@ -35,6 +36,7 @@ class Look:
     answered: bool
     sender_dead: bool
     settle: timedelta
+    tries_left: bool = True
 
 
 def verdict(capability: Capability, look: Look) -> Verdict:
@@ -52,7 +54,7 @@ def verdict(capability: Capability, look: Look) -> Verdict:
     settled = look.now >= look.deadline + look.settle
     if capability is Capability.WRITE_ONLY:
         return Verdict.ASK
-    if capability is Capability.RECORD and in_window:
+    if capability is Capability.RECORD and in_window and look.tries_left:
         return Verdict.RESEND
     if look.answered and settled and look.looks >= 2:
         return Verdict.ABSENT

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from scheduler.domain.content import instant, parse_instant
 from scheduler.domain.delivery import OPEN_ATTEMPT, AttemptState, Delivery, State
+from scheduler.domain.gates import MAX_ATTEMPTS
 from scheduler.domain.publisher import Capability, Receipt
 from scheduler.domain.retry import Look, Verdict, hopeless, verdict
 from scheduler.errors import CannotTell, PublishError
@@ -288,6 +289,7 @@ def _absent(
         answered=answered,
         sender_dead=is_dead(attempt.sender),
         settle=timing.settle,
+        tries_left=d.attempts < MAX_ATTEMPTS,
     )
     ruled = verdict(reach.capability(d.platform), facts)
     if ruled is Verdict.WAIT:

@@ -94,3 +94,11 @@ def test_a_platform_may_ask_for_a_second_to_an_hour(
 ) -> None:
     at = next_try(T0, T0 + asked if asked is not None else None, attempt, jitter)
     assert timedelta(seconds=1) <= at - T0 <= timedelta(hours=1)
+
+
+def test_a_record_whose_tries_are_used_up_is_looked_for_and_not_sent_to_a_gate_that_is_shut() -> None:
+    """Found by kill -9 on a busy machine: five lost replies, five failed looks, and then nobody looked."""
+    blind = replace(LATE, answered=False, looks=0)
+    assert verdict(Capability.RECORD, blind) is Verdict.RESEND
+    assert verdict(Capability.RECORD, replace(blind, tries_left=False)) is Verdict.WAIT
+    assert verdict(Capability.RECORD, replace(LATE, tries_left=False)) is Verdict.ABSENT

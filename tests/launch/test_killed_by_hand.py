@@ -30,7 +30,6 @@ def test_a_daemon_that_is_killed_by_hand_in_a_rehearsal_begins_again(tmp_path: P
         out, err = child.communicate(timeout=200)
     stop_platforms(root)
     assert child.returncode == 0, err
-    assert "KILLED. The daemon was killed by somebody else. Starting again." in err
     said = json.loads(out)
     assert said["deliveries"] == said["published"] > 0
     assert (said["duplicates"], said["lost"]) == (0, 0)

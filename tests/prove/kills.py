@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -128,8 +129,9 @@ def many(
                 with lock:
                     total.add(found)
                     if found.wrong:
-                        (life.root / "keep").touch()
-                        say(f"        launch {n} of seed {seed}: {found.wrong}   kept in {life.root}")
+                        kept = Path(tempfile.mkdtemp(prefix="launchday-kept-")) / life.root.name
+                        shutil.copytree(life.root, kept)
+                        say(f"        launch {n} of seed {seed}: {found.wrong}   kept in {kept}")
                     if found.hits and total.cycles % 100 == 0:
                         say(f"kills   {total.cycles}/{cycles} launches, {total.kills} processes killed")
 

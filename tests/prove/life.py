@@ -50,7 +50,7 @@ TIMING = {
     "arm_lead": 1.9,
     "arm_each": 0.0,
     "connect_lead": 0.3,
-    "reply_within": 0.8,
+    "reply_within": 1.2,
     "settle": 0.3,
     "look_every": 0.1,
     "soon": 0.5,
@@ -376,7 +376,7 @@ class Stage:
 
     @contextmanager
     def life(self) -> Iterator[Life]:
-        """A launch that comes in `ahead` seconds; nothing runs yet. What was wrong with it is kept."""
+        """A launch that comes in `ahead` seconds; nothing runs yet."""
         name = f"life_{next(self._numbers)}_{os.getpid()}"
         root = self.folder / name
         shutil.copytree(self.template, root)
@@ -395,8 +395,7 @@ class Stage:
             if self.postgres:
                 self.postgres.run(f"drop database {name} with (force)")
             with suppress(OSError):
-                if not (root / "keep").exists():
-                    shutil.rmtree(root)
+                shutil.rmtree(root)
 
 
 def _until(true: Callable[[], Any], seconds: float = 30.0) -> None:

@@ -99,8 +99,7 @@ def many(stage: Stage, stops: int, seed: int, say: Say, *, fence: bool = True) -
                     total.steps[step or "not stopped"] += 1
                     total.wrong.update({name: len(found) for name, found in wrong.items()})
                 if fence and (late or wrong):
-                    (life.root / "keep").touch()
-                    say(f"        stop {n} of seed {seed}: {late} late, {wrong}   kept in {life.root}")
+                    say(f"        stop {n} of seed {seed}: {late} late, {wrong}")
 
     with ThreadPoolExecutor(min(SIDE_BY_SIDE, stops)) as pool:
         for done in [pool.submit(work) for _ in range(min(SIDE_BY_SIDE, stops))]:
