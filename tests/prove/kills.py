@@ -206,18 +206,18 @@ def tree(pid: int) -> list[int]:
 def run(*, quick: bool, seed: int, say: Say, cycles: int = 0, database: str = "") -> dict[str, object]:
     """Kill on both databases; then the naive senders, which must be found out.
 
-    `cycles`: launches in all (0: 1,500, or 45 where it is to be quick). `database` leaves the other one out.
+    `cycles`: launches in all (0: 1,500, or 24 where it is to be quick). `database` leaves the other one out.
     """
     which = [database] if database else ["sqlite", "postgresql"]
     totals: dict[str, Total] = {}
     said: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="launchday-kills-", ignore_cleanup_errors=True) as folder:
         for name in which:
-            share = cycles or (45 if quick else 1500)
+            share = cycles or (24 if quick else 1500)
             wanted = share if len(which) == 1 else share * (2 if name == "sqlite" else 1) // 3
             totals[name] = on(Path(folder) / name, name, wanted, seed, say, killed)
             said[name] = f"{totals[name].cycles} on {name}"
-        hand = 2 if quick else 30
+        hand = 1 if quick else 30
         totals["command"] = on(Path(folder) / "command", "sqlite", hand, seed, say, commanded, ahead=10.5)
         naive = {
             way: on(
