@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from scheduler.domain.delivery import Delivery, State
+from scheduler.domain.delivery import OUT, Delivery, State
 from scheduler.errors import LaunchdayError
 from scheduler.services import hold as holds
 from scheduler.services.clock import Clock
@@ -14,6 +14,8 @@ from scheduler.services.move import move
 from scheduler.services.plan import plan
 from scheduler.services.queue import queue
 from scheduler.services.resolve import resolve
+from scheduler.services.retract import mark
+from scheduler.services.retry import retry
 from scheduler.services.review import approve, reject
 from scheduler.store import outbox
 from scheduler.store.database import Database
@@ -196,6 +198,29 @@ class People:
 
             self.command(f"resolve {one.name} {'--published' if url else '--not-published'}", work)
 
+    def retry(self) -> None:
+        """Once more, what failed or was missed."""
+
+        def work() -> None:
+            gone = [d for d in self.everything() if d.state in (State.FAILED, State.MISSED)]
+            retry(self.db, self.clock, actor("bob"), gone, "once more", soon=timedelta(seconds=20))
+
+        self.command("retry", work)
+
+    def retract(self) -> None:
+        """Remove one that is out, or the whole post."""
+
+        def work() -> None:
+            one = self._any(OUT)
+            if one:
+                whole = self.world.dice.random() > 0.5
+                gone = [
+                    d for d in self.everything() if d.post == one.post and (whole or d.account == one.account)
+                ]
+                mark(self.db, self.clock, actor("bob"), gone, "it was wrong")
+
+        self.command("retract", work)
+
     def _any(self, states: Iterable[State] = ()) -> Delivery | None:
         wanted = set(states)
         every = [d for d in self.everything() if not wanted or d.state in wanted]
@@ -224,6 +249,8 @@ class People:
             lambda: self.approve(dice.choice(APPROVERS[dice.choice(ORGANISATIONS)])),
             self.queue,
             self.answer,
+            self.retry,
+            self.retract,
         )
         dice.choice(verbs)()
 
