@@ -194,7 +194,14 @@ class Poll:
         self._world, self._socks = world, dict[int, tuple[Any, int]]()
 
     def register(self, sock: Any, mask: int = IN | OUT) -> None:
-        self._socks[sock.fileno()] = (sock, mask)
+        known = self._world.sockets[sock] if isinstance(sock, int) else sock
+        self._socks[known.fileno()] = (known, mask)
+
+    def unregister(self, sock: Any) -> None:
+        del self._socks[sock if isinstance(sock, int) else sock.fileno()]
+
+    def modify(self, sock: Any, mask: int) -> None:
+        self.register(sock, mask)
 
     def poll(self, timeout: float | None = None) -> list[tuple[int, int]]:
         return [
@@ -268,7 +275,12 @@ def modules(world: World, popen: Callable[..., Any]) -> dict[int, Any]:
     def pid() -> int:
         return world.current.process.pid if world.current else 1
 
-    talk = type("Talk", (), {"write": lambda _, line: world.say(line.rstrip()), "flush": lambda _: None})()
+    def said(_: Any, line: str) -> None:
+        world.say(line.rstrip())
+        if "broke: " in line and "OperationalError" not in line:
+            world.broken.append(line.rstrip())
+
+    talk = type("Talk", (), {"write": said, "flush": lambda _: None})()
     lent: dict[ModuleType, Any] = {
         time: _Module(
             time,

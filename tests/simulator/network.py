@@ -64,6 +64,7 @@ class Sock:
     def __init__(self, world: World, internet: Internet, process: Process, host: str, number: int) -> None:
         self.world, self.internet, self.process, self.host = world, internet, process, host
         self._number = number
+        world.sockets[number] = self
         self._sent = bytearray()
         self._reply: Answer | None = None
         self._given = 0

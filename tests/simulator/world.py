@@ -12,6 +12,7 @@ import random
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from greenlet import greenlet
 
@@ -79,6 +80,7 @@ class World:
         self.processes: list[Process] = []
         self.deaths = 0
         self.broken: list[str] = []
+        self.sockets: dict[int, Any] = {}
         self._hub = greenlet.getcurrent()
         self._heap: list[tuple[float, int, Task, int]] = []
         self._numbers = itertools.count(1)
