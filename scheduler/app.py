@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -32,8 +31,6 @@ from scheduler.store.database import Database, open_database
 from scheduler.transport.http import Transport
 from scheduler.workers.crew import Crew
 from scheduler.workers.nursery import Nursery
-
-BEAT = 5.0  # seconds between two signs of life that a daemon writes (`beat`)
 
 Mode = Literal["live", "simulation", "rehearsal"]
 
@@ -237,12 +234,3 @@ def _keep_out_of_git(folder: Path) -> None:
     ignore = folder / ".gitignore"
     if not ignore.exists():
         ignore.write_text("*\n", "utf-8")
-
-
-def beat(folder: Path) -> dict[str, object]:
-    """What the daemon last wrote of itself; empty where it never ran."""
-    try:
-        found = json.loads((folder / "daemon.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -5,15 +5,12 @@ It holds no token. `kill -9` at any moment leaves the truth in the database; the
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,12 +20,13 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
-from scheduler.app import BEAT, App, refresh_accounts
+from scheduler.app import App, refresh_accounts
 from scheduler.domain.content import instant, parse_instant
 from scheduler.domain.delivery import OUT, Delivery, State
 from scheduler.domain.gates import gates
 from scheduler.domain.when import show
 from scheduler.errors import TryLater
+from scheduler.jobs import AGAIN, Jobs
 from scheduler.publishers.simulated import process as platforms
 from scheduler.services.after import is_due, unread
 from scheduler.services.gate import facts
@@ -38,19 +36,17 @@ from scheduler.services.notify import waits
 from scheduler.services.standing import Standing
 from scheduler.services.windows import close_windows
 from scheduler.store import lock, notices, outbox
+from scheduler.store.beat import Beat
 from scheduler.transport.systemd import Systemd
 from scheduler.workers.limits import keep_memory_private
 
 TICK = 1  # seconds
-# Jobs that may be ended at any moment: the next start looks again, and tells again under the same key.
-BESIDE = ("reconcile", "after", "notify")
 # Gates that no sender opens: people, time or the part before do.
 NOTHING_TO_DO = frozenset(
     {"hold", "blackout", "after", "corrects", "in_doubt", "attempts", "too_late", "safe_mode"}
 )
 ASK = 5.0  # seconds between two looks whether somebody is to be told something
 QUIET = timedelta(seconds=10)  # so near to a wave's instant no process is started that could cost it time
-AGAIN = 3.0  # seconds before a wave that a sender left undone is tried again
 
 
 @dataclass(slots=True)
@@ -61,21 +57,22 @@ class Daemon:
     say: Callable[[str], None]
     organisation: str = ""
     crash_after: int = 0
-    _children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
-    _tried: dict[str, float] = field(default_factory=dict)
+    _jobs: Jobs = field(init=False)
+    _beat: Beat = field(init=False)
     _accounts_trouble: str = ""
     _trouble: str = ""
     _systemd: Systemd = field(default_factory=lambda: Systemd(os.environ))
     _asked: float = float("-inf")
     _standing: Standing | None = None
     _lookout: Lookout = field(init=False)
-    _beaten: float = float("-inf")
     _idle_since: float = field(default_factory=time.monotonic)
     _stopping: threading.Event = field(default_factory=threading.Event)
     _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self._lookout = Lookout(self.app.db, self.app.clock, self.app.timing, self.organisation)
+        self._jobs = Jobs(self._stopping)
+        self._beat = Beat(self.app.folder, self.organisation)
 
     def run(self, *, once_until: datetime | None = None) -> None:
         """Work until SIGTERM or SIGINT; with `once_until`, until all that is due by then has an outcome.
@@ -104,11 +101,12 @@ class Daemon:
             finally:
                 self._systemd.stopping("a wave that has begun is finished first")
                 waker.shutdown(wait=True)
-                self._wait_for_senders()
+                self._jobs.finish(self.say)
+                self._reap()
                 if self.app.mode == "simulation":
                     platforms.stop(folder / "platforms")
                 self._lookout.close()
-                self._beat(stopped=True)
+                self._beat.write(stopped=True)
                 for path in pid_files:
                     path.unlink(missing_ok=True)
             if self._standing.lost:
@@ -138,7 +136,7 @@ class Daemon:
             worked = self._carefully(self._reap, self._look_where_we_stand)
             # What a jump of the clock carried over its time is held first, or nothing is started.
             settled = self._standing is None or not self._standing.unsettled
-            if settled and (self._lookout.wanted() or self._children):
+            if settled and (self._lookout.wanted() or self._jobs.names):
                 looks = (
                     self._follow_clock,
                     self._start_senders,
@@ -147,7 +145,7 @@ class Daemon:
                     self._close_windows,
                 )
                 worked = self._carefully(*looks) and self._carefully(self._lookout.looked) and worked
-            worked = self._carefully(self._tell_people, self._beat) and worked
+            worked = self._carefully(self._tell_people, self._beat.write) and worked
         finally:
             self._one_at_a_time.release()
         if worked:  # a tick that hangs or fails each time is restarted by systemd's watchdog
@@ -200,7 +198,7 @@ class Daemon:
             self._spawn(f"wave {instant(at)}", ["wave", "--at", instant(at)])
         # What is late goes together, as soon as it can; a wave that a sender has in hand is not late.
         late = sorted(instant(at) for at in waves if at <= now)
-        late = [at for at in late if f"wave {at}" not in self._children]
+        late = [at for at in late if f"wave {at}" not in self._jobs.names]
         if late:
             self._spawn("overdue", ["wave", "--overdue", *(word for at in late for word in ("--at", at))])
 
@@ -216,17 +214,15 @@ class Daemon:
             doubt = outbox.find(
                 conn, states=[State.UNCONFIRMED, State.PUBLISHING], organisation=self.organisation
             )
-        sending = any(name not in BESIDE for name in self._children)
-        if any(d.state is State.UNCONFIRMED for d in doubt) or (doubt and not sending):
-            if "reconcile" not in self._children:
+        if any(d.state is State.UNCONFIRMED for d in doubt) or (doubt and not self._jobs.sending):
+            if "reconcile" not in self._jobs.names:
                 self.say(f"recovery    {len(doubt)} deliver{'y' if len(doubt) == 1 else 'ies'} in doubt")
             self._spawn("reconcile", ["reconcile"], again=1.0)
 
     def _start_after(self) -> None:
         """Removing does not wait for anybody; reading back waits until no wave is being sent."""
         removing, reading = is_due(self.app.db, self.app.clock, self.app.timing, self.organisation)
-        sending = any(name not in BESIDE for name in self._children)
-        if removing or (reading and not sending):
+        if removing or (reading and not self._jobs.sending):
             self._spawn("after", ["after"], again=1.0)
 
     def _tell_people(self) -> None:
@@ -234,7 +230,7 @@ class Daemon:
         if time.monotonic() - self._asked < ASK or not self.app.directory.has_channel:
             return
         self._asked = time.monotonic()
-        waves = [n.removeprefix("wave ") for n in self._children if n.startswith("wave ")]
+        waves = [n.removeprefix("wave ") for n in self._jobs.names if n.startswith("wave ")]
         now = self.app.clock.now()
         if not any(abs(parse_instant(at) - now) < QUIET for at in waves) and waits(self.app.db, now):
             self._spawn("notify", [], module="scheduler.notifier")
@@ -243,15 +239,12 @@ class Daemon:
         self, name: str, arguments: list[str], *, again: float = AGAIN, module: str = "scheduler.sender"
     ) -> None:
         """Start a worker process unless one of that name runs or has just ended."""
-        if name in self._children or self._stopping.is_set():
+        if not self._jobs.wanted(name, again):
             return
         if self._standing and self._standing.low and name.startswith(("wave", "overdue")):
             return  # its gate would refuse; arming for nothing would upload media again and again
         if self._standing and self._standing.damaged and module == "scheduler.sender":
             return  # what is left of the database is not written to any more
-        if time.monotonic() - self._tried.get(name, -again) < again:
-            return
-        self._tried[name] = time.monotonic()
         command = [sys.executable, "-m", module, *arguments, "--root", str(self.app.root)]
         command += ["--mode", self.app.mode, "--accounts", str(self._accounts())]
         if module == "scheduler.sender":
@@ -261,8 +254,7 @@ class Daemon:
                 command += ["--clocks", str(self._standing.reading)]
         if self.crash_after and name.startswith("wave"):
             command += ["--crash-after", str(self.crash_after)]
-        # A session of its own: Ctrl-C at the terminal must not tear a wave in the middle.
-        self._children[name] = subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL)
+        self._jobs.start(name, command)
 
     def _accounts(self) -> Path:
         """The folder of the last accounts.yaml that was right; a person is told once what is wrong."""
@@ -275,11 +267,7 @@ class Daemon:
         return kept
 
     def _reap(self) -> None:
-        for name, child in list(self._children.items()):
-            code = child.poll()
-            if code is None:
-                continue
-            del self._children[name]
+        for name, code in self._jobs.ended():
             if name.startswith("wave ") and code == 0:
                 self._say_wave(parse_instant(name.removeprefix("wave ")))
             if code != 0:
@@ -301,21 +289,10 @@ class Daemon:
         self.say(f"wave        {became}")
         self._systemd.status(became)
 
-    def _wait_for_senders(self) -> None:
-        """A wave that has begun is finished; what is only being looked for can wait for the next start."""
-        if any(name not in BESIDE for name in self._children):
-            self.say("stopping    a wave that has begun is finished first")
-        for beside in [self._children.pop(name) for name in BESIDE if name in self._children]:
-            beside.terminate()
-            beside.wait()
-        for child in self._children.values():
-            child.wait()
-        self._reap()
-
     def _work_left(self, until: datetime) -> bool:
         with self._one_at_a_time:
             self._reap()
-            if any(name != "after" for name in self._children):
+            if any(name != "after" for name in self._jobs.names):
                 self._idle_since = time.monotonic()
                 return True
             with self.app.db.read() as conn:
@@ -345,30 +322,13 @@ class Daemon:
             platforms.start(folder)
 
     def _announce(self) -> list[Path]:
-        self._beat()
+        self._beat.write()
         files = [self.app.folder / "daemon.pid"]
         if self.app.mode == self.app.directory.mode:
             files.append(self.app.root / ".launchday" / "daemon.pid")
         for path in set(files):
             path.write_text(f"{os.getpid()}\n", "ascii")
         return files
-
-    def _beat(self, *, stopped: bool = False) -> None:
-        """Say every few seconds that we live, for status and doctor."""
-        if not stopped and time.monotonic() < self._beaten + BEAT:
-            return
-        self._beaten = time.monotonic()
-        said = {
-            "pid": os.getpid(),
-            "at": instant(datetime.now(UTC)),
-            "stopped": stopped,
-            "org": self.organisation,
-        }
-        path = self.app.folder / "daemon.json"
-        with suppress(OSError):  # a full disk must not end the daemon; status then says it is stale
-            new = path.with_suffix(".new")
-            new.write_text(json.dumps(said), "utf-8")
-            new.replace(path)
 
 
 class _Signals:

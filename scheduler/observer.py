@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from scheduler import notifier
-from scheduler.app import App, Mode, beat, last_good, open_app, read_directory, state_folder
+from scheduler.app import App, Mode, last_good, open_app, read_directory, state_folder
 from scheduler.domain.account import Directory
 from scheduler.domain.content import instant, parse_instant
 from scheduler.domain.message import Message, Told
@@ -24,7 +24,7 @@ from scheduler.evidence.entry import ulid
 from scheduler.services import observe
 from scheduler.services.notify import REACHED
 from scheduler.services.observe import Condition
-from scheduler.store import lock
+from scheduler.store import beat, lock
 
 CODES = (8, 7, 6, 4, 1)  # where several apply, the first of these
 _BLOCK = 4096  # bytes; the memory is written in place, so that a full disk does not make us forgetful
@@ -96,7 +96,7 @@ class Observer:
             finally:
                 app.close()
         live = self.mode == "live"
-        look = partial(observe.daemon, self.folder, beat(self.folder), needed, observe.wall(), live=live)
+        look = partial(observe.daemon, self.folder, beat.read(self.folder), needed, observe.wall(), live=live)
         yield from found
         yield from look()
         yield from observe.disk(self.folder)

@@ -177,15 +177,14 @@ def daemon_said(app: App) -> tuple[str, bool]:
     """A sentence on the daemon, and whether it runs."""
     from datetime import UTC, datetime
 
-    from scheduler.app import beat
     from scheduler.domain.content import parse_instant
     from scheduler.domain.when import show_span
-    from scheduler.store import lock
+    from scheduler.store import beat, lock
 
     pid = lock.holder(app.folder / "daemon.lock")
     if pid is not None:
         return f"daemon runs (process {pid})", True
-    last: dict[str, Any] = dict(beat(app.folder))
+    last: dict[str, Any] = dict(beat.read(app.folder))
     if not last:
         return "DAEMON STOPPED: it has not run here yet", False
     ago: timedelta = datetime.now(UTC) - parse_instant(str(last["at"]))
