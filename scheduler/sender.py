@@ -24,11 +24,12 @@ from scheduler.domain.delivery import Delivery, State
 from scheduler.errors import LaunchdayError, NotSent, StoreError, TryLater
 from scheduler.evidence.entry import ulid
 from scheduler.services import after, reconcile
-from scheduler.services.arm import Armed, stored
+from scheduler.services.arm import Armed
 from scheduler.services.arming import Due, arm_wave
 from scheduler.services.clock import Reading
 from scheduler.services.clocks import read_clocks
 from scheduler.services.collect import collect, patiently
+from scheduler.services.foresight import Foresight
 from scheduler.services.gate import Passed, Ready, gate, stand_down
 from scheduler.services.ground import Ground
 from scheduler.services.lived import Lived, hold_waves
@@ -155,23 +156,36 @@ def launch(app: App, reach: Reach, volley: Volley, wave: Wave, mishap: Mishap) -
     path = app.folder / "senders" / f"{wave.number}.spill"
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        begun = time.monotonic()
         spill = Spill(path, len(wave.ready))
+        disk = time.monotonic() - begun  # a commit of this wave writes about as much
     except OSError as error:
         raise StoreError(f"nothing was sent: there is no room for outcomes ({error.strerror})") from error
+    armed = {
+        a.delivery.id: Ready(a.delivery.content_sha256, a.stored, a.delivery.content) for a in wave.ready
+    }
+    armed |= {d.id: Ready(d.content_sha256) for d in wave.unapproved}
+    foresight = Foresight(app.db, app.clock, armed, app.approvers, wave.at)
     try:
-        return _let_go(app, reach, volley, wave, mishap, spill)
+        return _let_go(app, reach, volley, wave, mishap, spill, foresight, disk)
     finally:
+        foresight.close()
         spill.close()
 
 
-def _let_go(app: App, reach: Reach, volley: Volley, wave: Wave, mishap: Mishap, spill: Spill) -> int:
+def _let_go(
+    app: App,
+    reach: Reach,
+    volley: Volley,
+    wave: Wave,
+    mishap: Mishap,
+    spill: Spill,
+    foresight: Foresight,
+    disk: float,
+) -> int:
     at, lead = wave.at, app.timing.gate_lead(len(wave.ready))
     connecting = app.timing.connecting(len(wave.ready))
     by_id = {a.delivery.id: a for a in wave.ready}
-    armed = {
-        i: Ready(a.delivery.content_sha256, stored(a.prepared), a.delivery.content) for i, a in by_id.items()
-    }
-    armed |= {d.id: Ready(d.content_sha256) for d in wave.unapproved}
     _sleep_until(app, at - connecting)
     now = app.clock.now()
     # A wave that is late already gives its connections their time; one that is on time none beyond its gate.
@@ -182,6 +196,10 @@ def _let_go(app: App, reach: Reach, volley: Volley, wave: Wave, mishap: Mishap, 
         sys.stderr.write(
             "this system's timers stand still while it is suspended: keep it awake at launches\n"
         )
+    foresight.until(at - lead)
+    if foresight.ready:  # it says how quick this machine is today
+        lead = app.timing.foreseen_lead(foresight.took, disk)
+        foresight.until(at - lead)
     for _ in range(LOOKS):
         _sleep_until(app, at - lead)
 
@@ -194,13 +212,14 @@ def _let_go(app: App, reach: Reach, volley: Volley, wave: Wave, mishap: Mishap, 
         passed = gate(
             app.db,
             app.clock,
-            armed,
+            foresight.armed,
             app.approvers,
             sender=lock.sender_name(wave.number),
             at=at,
             reply_within=app.timing.reply_within,
             ground=wave.ground,
             deciding=gating,
+            foreseen=foresight.now,
         )
         mishap.reached("gate")
         for stop in passed.stops:

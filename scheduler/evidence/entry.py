@@ -87,6 +87,10 @@ def leaf(
     return Press(at, version, host).leaf(event, seq)
 
 
+Plate = tuple[str, str, str]
+"""A leaf but for its instant and its number: what comes before the one, between them, after the other."""
+
+
 class Press:
     """Writes the leaves of one transaction: what they have in common is put into bytes once.
 
@@ -95,17 +99,18 @@ class Press:
 
     def __init__(self, at: datetime, version: str, host: str) -> None:
         self._at = at
-        self._common = {
-            "v": "1",
-            "at": _text(instant(at)),
-            "app": _value({"version": version, "host": host}),
-        }
+        self._common = {"v": "1", "app": _value({"version": version, "host": host})}
         self._actors: dict[Actor, str] = {}
 
     def leaf(self, event: Event, seq: int) -> tuple[bytes, tuple[Disclosure, ...]]:
         """As the function `leaf`."""
+        plate, opened = self.plate(event)
+        return printed(plate, instant(self._at), seq), opened
+
+    def plate(self, event: Event) -> tuple[Plate, tuple[Disclosure, ...]]:
+        """The leaf before it is known when and as which number it is written."""
         opened: list[Disclosure] = []
-        body = {**self._common, "seq": _value(seq), "id": _text(ulid(self._at))}
+        body = {**self._common, "id": _text(ulid(self._at))}
         body["type"], body["actor"] = _text(event.type), self._actor(event.actor)
         for name, fact in event.facts.items():
             body[name] = _text(fact) if type(fact) is str else _value(fact)
@@ -120,10 +125,10 @@ class Press:
                 reason["text"], one = commit("reason.text", event.reason_text)
                 opened.append(one)
             body["reason"] = _value(reason)
-        raw = _object(body)
-        if len(raw) > MAX_LEAF:
-            raise ValueError(f"a log entry of {len(raw)} bytes is longer than {MAX_LEAF}")
-        return raw, tuple(opened)
+        # NUL is in no canonical text: where one stands, the instant and the number are put in.
+        body["at"] = body["seq"] = "\0"
+        before, between, behind = _object(body).split("\0")
+        return (before, between, behind), tuple(opened)
 
     def _actor(self, actor: Actor) -> str:
         if actor not in self._actors:
@@ -132,12 +137,25 @@ class Press:
         return self._actors[actor]
 
 
-def _object(values: Mapping[str, str]) -> bytes:
+def printed(plate: Plate, at: str, seq: int) -> bytes:
+    """The leaf's canonical bytes. Raises ValueError where they are longer than 65,535."""
+    before, between, behind = plate
+    raw = f'{before}"{at}"{between}{seq}{behind}'.encode()
+    if len(raw) > MAX_LEAF:
+        raise ValueError(f"a log entry of {len(raw)} bytes is longer than {MAX_LEAF}")
+    return raw
+
+
+def _object(values: Mapping[str, str]) -> str:
     """A JSON object from its values' canonical texts. Raises TypeError for a key outside ASCII."""
-    return ("{" + ",".join([_key(name) + values[name] for name in sorted(values)]) + "}").encode()
+    return "{" + ",".join([key + values[name] for key, name in _in_order(tuple(values))]) + "}"
 
 
 @lru_cache(maxsize=1024)
+def _in_order(names: tuple[str, ...]) -> list[tuple[str, str]]:
+    return [(_key(name), name) for name in sorted(names)]
+
+
 def _key(name: str) -> str:
     if not name.isascii():
         raise TypeError(f"{name!r} cannot be a key of what is hashed")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -22,11 +22,19 @@ from scheduler.transport.volley import Shot
 
 @dataclass(frozen=True, slots=True)
 class Armed:
-    """A delivery that is ready: what was prepared, and the shot (request bytes' source and token)."""
+    """A delivery that is ready: what was prepared, and the shot (request bytes' source and token).
+
+    `stored` is what was prepared as it goes to disk; it is written out here, while there is time.
+    """
 
     delivery: Delivery
     prepared: Prepared
     shot: Shot
+    stored: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Write it out."""
+        object.__setattr__(self, "stored", stored(self.prepared))
 
 
 def arm(

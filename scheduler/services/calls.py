@@ -123,10 +123,14 @@ class Prepare(Call[Built]):
 
 @dataclass(frozen=True, slots=True)
 class Read(Call[Receipt]):
-    """Read the reply to the publishing request: `receipt`."""
+    """Read the reply to the publishing request: `receipt`.
+
+    `stored` is what was prepared as it was written out already ("" = it was not).
+    """
 
     prepared: Prepared
     reply: Reply
+    stored: str = ""
 
     needs_token: ClassVar[bool] = False
     # The bytes were handed over: whatever else it says, it was not "certainly not sent".

@@ -27,9 +27,9 @@ from scheduler.store.disk import is_full
 from scheduler.transport.volley import Fired, Volley
 
 GROUP = 50  # outcomes per commit: an fsync costs 6 ms (measured), a group shares one
-LARGEST = 500  # and at most so many, where more than a group has come already
+LARGEST = 1000  # and at most so many, where more than a group has come already
 GATHER = 0.02  # seconds that the first outcome of a group waits for others
-READ_AT_ONCE = 200  # replies of one platform that are put to its publisher together
+READ_AT_ONCE = 500  # replies of one platform that are put to its publisher together
 READ_WITHIN = 5.0  # seconds its publisher has for them: reading is pure
 
 
@@ -121,7 +121,10 @@ def _read(
                     group.append(desk.get_nowait())
             more = None not in group
             those = [one for one in group if one is not None]
-            calls = [Read(by_id[i].prepared.account, by_id[i].prepared, reply) for i, reply in those]
+            calls = [
+                Read(a.prepared.account, a.prepared, reply, a.stored)
+                for a, reply in ((by_id[i], reply) for i, reply in those)
+            ]
             results = reach.ask(calls, clock.seconds() + READ_WITHIN)
             for (delivery_id, _), result in zip(those, results, strict=True):
                 inbox.put((delivery_id, result))

@@ -69,6 +69,8 @@ def beyond_window(changes: Sequence[outbox.Change], landing: Collection[str]) ->
 
 def plain(text: str) -> str:
     """What a server said, as text that both databases and the log can hold (no NUL, no half characters)."""
+    if text.isascii() and "\0" not in text:
+        return text
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
 
 

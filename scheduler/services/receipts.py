@@ -20,12 +20,13 @@ from scheduler.store import outbox
 
 def published(receipt: Receipt, now: datetime) -> dict[str, Any]:
     """The columns that a receipt fills. What is published is read back from now on."""
+    at = instant(now)
     return {
         "remote_id": plain(receipt.remote_id),
         "url": plain(receipt.url),
-        "extra": json.dumps(dict(receipt.extra), sort_keys=True),
-        "published_at": instant(now),
-        "look_at": instant(now),
+        "extra": json.dumps(dict(receipt.extra), sort_keys=True) if receipt.extra else "{}",
+        "published_at": at,
+        "look_at": at,
         "looks": 0,
         "reason": "",
     }

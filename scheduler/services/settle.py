@@ -62,20 +62,22 @@ def settle(
         ids = [o.delivery_id for o in outcomes]
         fresh = {d.id: d for d in outbox.find(conn, ids=ids, contents=contents)}
         outcomes = _of_their_own(conn, fresh, outcomes)
-        seen = late_evidence.attempts(conn, [o.attempt_id for o in outcomes])
+        seen = late_evidence.states(conn, [o.attempt_id for o in outcomes])
         proven = late_evidence.receipts(conn, ids)
         landing = outbox.with_attempt(conn, ids, {AttemptState.RESEND_SAFE})
         changes: list[outbox.Change] = []
         ended: list[tuple[str, AttemptState, AttemptState, Mapping[str, Any]]] = []
         receipts: list[tuple[Delivery, Receipt]] = []
         for one in outcomes:
-            delivery, attempt = fresh[one.delivery_id], seen.get(one.attempt_id)
-            was = AttemptState(attempt.state) if attempt else AttemptState.INTENT
-            if attempt and not _may_settle(delivery, was, one.result):
+            delivery, was = fresh[one.delivery_id], seen.get(one.attempt_id, AttemptState.INTENT)
+            settles = one.attempt_id not in seen or _may_settle(delivery, was, one.result)
+            if not settles or was is AttemptState.UNKNOWN:
+                attempt = late_evidence.attempts(conn, [one.attempt_id])[one.attempt_id]
+            if not settles:
                 if late.take(conn, now, delivery.id, attempt, one.result) and isinstance(one.result, Receipt):
                     receipts.append((delivery, one.result))
                 continue
-            if attempt and was is AttemptState.UNKNOWN:
+            if was is AttemptState.UNKNOWN:
                 late.keep(conn, now, delivery, attempt, one.result)
             fields: Mapping[str, Any]
             state, to, fields, event = _what_follows(delivery, one, now, clock.offset)

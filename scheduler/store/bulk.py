@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, cast
 
 from sqlalchemy import (
@@ -13,6 +14,7 @@ from sqlalchemy import (
     ColumnClause,
     ColumnElement,
     Connection,
+    Dialect,
     Insert,
     LargeBinary,
     Text,
@@ -41,29 +43,53 @@ def among(conn: Connection, column: ColumnElement[Any], values: Collection[str])
     return column == any_(literal(list(values), ARRAY(Text)))
 
 
+Run = Callable[[Connection], int]
+"""A statement with all its rows, ready to be run; returns how many rows of the table it hit."""
+
+
 def each(conn: Connection, statement: Insert | Update, rows: Sequence[Mapping[str, Any]]) -> int:
     """Run it for every row of parameters (text, numbers, bytes); returns how many rows of the table it hit.
 
     All rows have the same names; a column that an insert does not name gets its default.
     """
+    if not rows:
+        return 0
+    names = list(rows[0])
+    return made(conn.dialect, statement, names, [tuple([row[name] for name in names]) for row in rows])(conn)
+
+
+def made(
+    dialect: Dialect, statement: Insert | Update, names: Sequence[str], rows: Sequence[tuple[Any, ...]]
+) -> Run:
+    """The same for values in the order of their names, ready to be run.
+
+    A wave puts its rows together before the moment at which time is short.
+    """
     if len(rows) < _MANY:
-        return conn.execute(statement, list(rows)).rowcount if rows else 0
-    if conn.dialect.name != "sqlite":
-        return conn.execute(_at_once(statement, rows)).rowcount
-    compiled = statement.compile(dialect=conn.dialect, column_keys=list(rows[0]))
+        few = [dict(zip(names, row, strict=True)) for row in rows]
+        return lambda conn: conn.execute(statement, few).rowcount if few else 0
+    if dialect.name != "sqlite":
+        at_once = _at_once(statement, names, rows)
+        return lambda conn: conn.execute(at_once).rowcount
+    compiled = statement.compile(dialect=dialect, column_keys=list(names))
     usual: dict[str, Any] = dict(compiled.params)
     if isinstance(statement, Insert):
         usual |= {c.name: getattr(c.default, "arg", None) for c in statement.table.c if c.default is not None}
-    names: Sequence[str] = getattr(compiled, "positiontup", None) or ()
-    given = [tuple([row[name] for name in names]) for row in [{**usual, **row} for row in rows]]
-    return conn.exec_driver_sql(str(compiled), given).rowcount
+    wanted: Sequence[str] = getattr(compiled, "positiontup", None) or ()
+    place = {**{name: len(names) + n for n, name in enumerate(usual)}, **{n: i for i, n in enumerate(names)}}
+    in_order, rest = itemgetter(*(place[name] for name in wanted)), tuple(usual.values())
+    sql, given = str(compiled), [in_order(row + rest) for row in rows]
+    return lambda conn: conn.exec_driver_sql(sql, given).rowcount
 
 
-def _at_once(statement: Insert | Update, rows: Sequence[Mapping[str, Any]]) -> Insert | Update:
+def _at_once(
+    statement: Insert | Update, names: Sequence[str], rows: Sequence[tuple[Any, ...]]
+) -> Insert | Update:
     """All rows in one statement, as PostgreSQL can: a server that is asked 5,000 times takes a second."""
-    kinds = {name: _KINDS[type(value)] for name, value in rows[0].items()}
+    kinds = {name: _KINDS[type(value)] for name, value in zip(names, rows[0], strict=True)}
+    columns = dict(zip(names, zip(*rows, strict=True), strict=True))
     arrays: list[BindParameter[Any]] = [
-        bindparam(None, [row[name] for row in rows], ARRAY(kind)) for name, kind in kinds.items()
+        bindparam(None, list(columns[name]), ARRAY(kind)) for name, kind in kinds.items()
     ]
     named: list[ColumnClause[Any]] = [column(name, kind) for name, kind in kinds.items()]
     given = func.unnest(*arrays).table_valued(*named).render_derived(name="given")

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
+from scheduler.domain.delivery import AttemptState
 from scheduler.domain.publisher import Receipt
 from scheduler.store.bulk import among
 from scheduler.store.tables import AttemptRow, LateEvidenceRow, table_of
@@ -18,6 +19,12 @@ _a = table_of(AttemptRow)
 def attempts(conn: Connection, ids: Sequence[str]) -> dict[str, Any]:
     """Attempts by their own id (rows with the columns of AttemptRow)."""
     return {row.id: row for row in conn.execute(select(_a).where(among(conn, _a.c.id, ids))).all()}
+
+
+def states(conn: Connection, ids: Sequence[str]) -> dict[str, AttemptState]:
+    """Only where they stand, by their own id."""
+    query = select(_a.c.id, _a.c.state).where(among(conn, _a.c.id, ids))
+    return {one: AttemptState(state) for one, state in conn.execute(query).all()}
 
 
 def add(conn: Connection, row: Mapping[str, Any]) -> None:

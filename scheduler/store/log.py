@@ -14,8 +14,8 @@ from sqlalchemy import Connection, func, insert, select, update
 from scheduler import __version__
 from scheduler.domain.content import canonical, instant
 from scheduler.errors import LogBroken
-from scheduler.evidence.entry import Disclosure, Event, Press, digest
-from scheduler.store.bulk import each
+from scheduler.evidence.entry import Disclosure, Event, Plate, Press, digest, printed
+from scheduler.store.bulk import each, made
 from scheduler.store.tables import Control, DisclosureRow, EntryRow, table_of
 
 _HOST = socket.gethostname()
@@ -33,37 +33,56 @@ class Entry:
     reason_text: str = ""
 
 
+Pressed = tuple[Event, Plate, tuple[Disclosure, ...]]
+"""An entry but for its instant and its number."""
+
+_COLUMNS = ("seq", "leaf", "at", "type", "actor", "campaign", "organisation", "account", "delivery")
+
+
+def press(at: datetime, events: Sequence[Event]) -> list[Pressed]:
+    """Entries as they will be written about `at`, all but the instant and the number."""
+    writing = Press(at, __version__, _HOST)
+    return [(event, *writing.plate(event)) for event in events]
+
+
 def append(conn: Connection, now: datetime, events: Sequence[Event]) -> int:
     """Write entries with the next numbers, in the transaction that also changes what they record.
 
     Returns the last number. The caller holds the control row, so numbers have no gaps: a transaction
     that is rolled back takes its numbers with it.
     """
-    if not events:
+    return append_pressed(conn, now, press(now, events))
+
+
+def append_pressed(conn: Connection, now: datetime, pressed: Sequence[Pressed]) -> int:
+    """The same for entries that were put together beforehand."""
+    if not pressed:
         return 0
     first: int = conn.execute(select(_control.c.next_seq)).scalar_one()
-    rows, opened, written = [], [], instant(now)
-    press = Press(now, __version__, _HOST)
-    for seq, event in enumerate(events, first):
-        raw, disclosures = press.leaf(event, seq)
-        rows.append(
-            {
-                "seq": seq,
-                "leaf": raw,
-                "at": written,
-                "type": event.type,
-                "actor": event.actor.id,
-                "campaign": event.campaign,
-                "organisation": event.organisation,
-                "account": event.account,
-                "delivery": event.delivery,
-            }
+    written = instant(now)
+    rows = [
+        (
+            seq,
+            printed(plate, written, seq),
+            written,
+            event.type,
+            event.actor.id,
+            event.campaign,
+            event.organisation,
+            event.account,
+            event.delivery,
         )
-        opened += [{"seq": seq, "field": d.field, "salt": d.salt, "value": d.value} for d in disclosures]
-    each(conn, insert(_entries), rows)
+        for seq, (event, plate, _) in enumerate(pressed, first)
+    ]
+    made(conn.dialect, insert(_entries), _COLUMNS, rows)(conn)
+    opened = [
+        {"seq": seq, "field": d.field, "salt": d.salt, "value": d.value}
+        for seq, (_, _, disclosures) in enumerate(pressed, first)
+        for d in disclosures
+    ]
     each(conn, insert(_disclosures), opened)
-    conn.execute(update(_control).values(next_seq=first + len(events)))
-    return first + len(events) - 1
+    conn.execute(update(_control).values(next_seq=first + len(pressed)))
+    return first + len(pressed) - 1
 
 
 def read(

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Dialect, bindparam, func, insert, select, update
 
-from scheduler.domain.content import Content, instant, parse_instant, sha256
+from scheduler.domain.content import Content, instant, parse_instant
 from scheduler.domain.delivery import (
     ATTEMPT_MAY_BECOME,
     MAY_BECOME,
@@ -24,58 +23,15 @@ from scheduler.domain.delivery import (
 from scheduler.errors import RefusedTransition
 from scheduler.evidence.entry import Event
 from scheduler.store import log, notices
-from scheduler.store.bulk import among, each
+from scheduler.store.bulk import Run, among, each, made
+from scheduler.store.reading import NAMES, read_delivery
 from scheduler.store.tables import AttemptRow, DeliveryRow, table_of
 
 _d = table_of(DeliveryRow)
 _a = table_of(AttemptRow)
 
 # What a Delivery is made of; the other columns are wide, and seldom wanted.
-_NAMES = Delivery.__slots__
-_COLUMNS = [_d.c[name] for name in _NAMES]
-
-
-@lru_cache(maxsize=1024)
-def _needs(stored: str) -> tuple[str, ...]:
-    """Whose word it needs; what is damaged becomes a need that nobody can meet."""
-    try:
-        found = json.loads(stored)
-    except ValueError:
-        found = None
-    if isinstance(found, list) and found and all(isinstance(need, str) for need in found):
-        return tuple(found)
-    return ("damaged:",)
-
-
-# What is not stored as the value holds it. By position: a name costs more than all the rest of a row.
-_READ: list[tuple[int, Callable[[str], Any]]] = [
-    (_NAMES.index("state"), {state.value: state for state in State}.__getitem__),
-    (_NAMES.index("needs"), _needs),
-    *((_NAMES.index(name), parse_instant) for name in ("due", "not_after", "embargo", "close", "fire_at")),
-    (_NAMES.index("published_at"), lambda at: parse_instant(at) if at else None),
-]
-_CONTENT, _HASH = _NAMES.index("content"), _NAMES.index("content_sha256")
-_OWNER = slice(_NAMES.index("organisation"), _NAMES.index("platform") + 1)
-
-
-def _content(row: Sequence[Any], known: Mapping[str, Content]) -> Content:
-    """The stored content; a damaged one costs its own delivery only (its hash fits nothing any more)."""
-    raw, hashed = bytes(row[_CONTENT]), row[_HASH]
-    try:
-        if hashed in known and sha256(raw) == hashed:
-            return known[hashed]
-        return Content.parse(raw)
-    except (ValueError, TypeError, KeyError):
-        organisation, account, platform = row[_OWNER]
-        return Content(organisation, account, platform, "", "[the stored words are damaged]")
-
-
-def _delivery(row: Sequence[Any], known: Mapping[str, Content] = MappingProxyType({})) -> Delivery:
-    values = list(row)
-    for place, read in _READ:
-        values[place] = read(values[place])
-    values[_CONTENT] = _content(row, known)
-    return Delivery(*values)
+_COLUMNS = [_d.c[name] for name in NAMES]
 
 
 def find(
@@ -119,7 +75,7 @@ def find(
         query = query.where(among(conn, _d.c.after, after))
     if ids is not None:
         query = query.where(among(conn, _d.c.id, ids))
-    return [_delivery(row, contents) for row in conn.execute(query).all()]
+    return [read_delivery(row, contents) for row in conn.execute(query).all()]
 
 
 def column(conn: Connection, ids: Sequence[str], name: str) -> dict[str, Any]:
@@ -187,6 +143,15 @@ def note_each(conn: Connection, name: str, values: Mapping[str, str]) -> None:
 Change = tuple[Delivery, State, Mapping[str, Any], Event]
 
 
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """Changes that are put into statements already: what is left is to run them."""
+
+    changes: Sequence[Change]
+    updates: Sequence[tuple[Run, int]]  # each with the number of rows that it must hit
+    entries: Sequence[log.Pressed]
+
+
 def change(conn: Connection, now: datetime, changes: Sequence[Change]) -> None:
     """Change states as the table allows, each guarded by the state that was seen, with the log entries.
 
@@ -194,12 +159,18 @@ def change(conn: Connection, now: datetime, changes: Sequence[Change]) -> None:
     One transaction of the caller: a crash before its commit leaves neither change, entry nor notice.
     Raises RefusedTransition, and then nothing of it may be committed.
     """
+    carry_out(conn, now, planned(conn.dialect, now, changes))
+
+
+def planned(dialect: Dialect, at: datetime, changes: Sequence[Change]) -> Planned:
+    """The same but for carrying it out, about `at`. Raises RefusedTransition where the table forbids it."""
     groups: dict[tuple[State, State, tuple[str, ...]], list[Change]] = {}
     for one in changes:
         seen, to, fields, _ = one
         if to not in MAY_BECOME[seen.state]:
             raise RefusedTransition(f"{seen.name} is {seen.state} and cannot become {to}")
         groups.setdefault((seen.state, to, tuple(sorted(fields))), []).append(one)
+    updates = []
     for (was, to, names), members in groups.items():
         statement = (
             update(_d)
@@ -208,18 +179,23 @@ def change(conn: Connection, now: datetime, changes: Sequence[Change]) -> None:
             )
             .values(state=to.value, **{n: bindparam(f"v_{n}") for n in names})
         )
-        rows = [
-            {"the_id": d.id, "the_rev": d.revision, **{f"v_{n}": fields[n] for n in names}}
-            for d, _, fields, _ in members
-        ]
-        _expect(conn, statement, rows, "a delivery was changed")
-    notices.follow(conn, now, changes)
-    log.append(conn, now, [event for *_, event in changes])
+        rows = [(d.id, d.revision, *[fields[n] for n in names]) for d, _, fields, _ in members]
+        bound = ["the_id", "the_rev", *(f"v_{n}" for n in names)]
+        updates.append((made(dialect, statement, bound, rows), len(rows)))
+    return Planned(changes, updates, log.press(at, [event for *_, event in changes]))
 
 
-def _expect(conn: Connection, statement: Any, rows: list[dict[str, Any]], what: str) -> None:
-    """Run it for every row; each names one row of the table by its id, and must hit it."""
-    if each(conn, statement, rows) != len(rows):
+def carry_out(conn: Connection, now: datetime, what: Planned) -> None:
+    """Make planned changes in the caller's transaction; guarded as `change` is."""
+    for run, rows in what.updates:
+        _expect(run(conn), rows, "a delivery was changed")
+    notices.follow(conn, now, what.changes)
+    log.append_pressed(conn, now, what.entries)
+
+
+def _expect(hit: int, rows: int, what: str) -> None:
+    """Each row of parameters names one row of the table by its id, and must have hit it."""
+    if hit != rows:
         raise RefusedTransition(f"{what} by somebody else meanwhile", help="give the command again")
 
 
@@ -235,16 +211,17 @@ def settle_attempts(
     conn: Connection, rows: Sequence[tuple[str, AttemptState, AttemptState, Mapping[str, Any]]]
 ) -> None:
     """(attempt id, state seen, new state, other columns): guarded as deliveries are."""
-    groups: dict[tuple[AttemptState, AttemptState, tuple[str, ...]], list[dict[str, Any]]] = {}
+    groups: dict[tuple[AttemptState, AttemptState, tuple[str, ...]], list[tuple[Any, ...]]] = {}
     for attempt, was, to, fields in rows:
         if to not in ATTEMPT_MAY_BECOME[was]:
             raise RefusedTransition(f"an attempt that is {was} cannot become {to}")
-        row = {"the_id": attempt, **{f"v_{n}": value for n, value in fields.items()}}
-        groups.setdefault((was, to, tuple(sorted(fields))), []).append(row)
+        names = tuple(sorted(fields))
+        groups.setdefault((was, to, names), []).append((attempt, *[fields[n] for n in names]))
     for (was, to, names), members in groups.items():
         statement = update(_a).where(_a.c.id == bindparam("the_id"), _a.c.state == was.value)
         statement = statement.values(state=to.value, **{n: bindparam(f"v_{n}") for n in names})
-        _expect(conn, statement, members, "an attempt was settled")
+        run = made(conn.dialect, statement, ["the_id", *(f"v_{n}" for n in names)], members)
+        _expect(run(conn), len(members), "an attempt was settled")
 
 
 def attempts_of(conn: Connection, ids: Sequence[str]) -> dict[str, list[Any]]:
@@ -306,4 +283,4 @@ def next_close(conn: Connection) -> list[datetime]:
 def due_past(conn: Connection, now: datetime) -> list[Delivery]:
     """Deliveries that wait though their window has closed."""
     query = select(*_COLUMNS).where(_d.c.state == State.SCHEDULED.value, _d.c.not_after < instant(now))
-    return [_delivery(r) for r in conn.execute(query)]
+    return [read_delivery(r) for r in conn.execute(query)]

@@ -27,7 +27,7 @@ STARTS = 4  # how often a platform's worker is started in the life of a sender
 HELLO = 10.0  # seconds a worker has for its imports
 GRACE = 0.5  # seconds beyond a call's deadline, for a publisher that keeps it to come back by itself
 IN_HAND = 32  # calls that a worker has at once: what it loses when it is ended
-TOGETHER = 100  # replies in one message
+TOGETHER = 100  # replies in one message; a worker has two messages at once, and never waits for the next
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,8 @@ class Worker:
         said: list[dict[str, Any]] = []
         while todo:
             call, secret = calls[todo[0]]
-            if len(asked) >= (TOGETHER if isinstance(call, Read) else IN_HAND):
+            reading = isinstance(call, Read)
+            if len(asked) >= (2 * TOGETHER if reading else IN_HAND) or len(said) >= TOGETHER:
                 break
             place = todo.popleft()
             try:
