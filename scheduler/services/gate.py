@@ -13,12 +13,13 @@ from sqlalchemy import Connection, Dialect
 from scheduler.domain.content import Content, Policy, instant
 from scheduler.domain.delivery import MAY_STILL_LAND, OPEN_ATTEMPT, AttemptState, Delivery, State
 from scheduler.domain.gates import Facts, Gate, gates
+from scheduler.domain.publisher import Receipt
 from scheduler.errors import PublishError
 from scheduler.evidence.entry import ulid
 from scheduler.services.clock import Clock
 from scheduler.services.events import DAEMON, about, given_up
 from scheduler.services.ground import Ground
-from scheduler.store import desk, outbox
+from scheduler.store import desk, late, outbox
 from scheduler.store.database import Database
 
 
@@ -302,26 +303,28 @@ def _write(
 
 
 def stand_down(db: Database, clock: Clock, attempts: Mapping[str, str], why: PublishError) -> None:
-    """The last look said stop: nothing was written. The attempts end `not_sent`, the deliveries wait on."""
+    """The last look said stop: nothing was written. The attempts end `not_sent`, the deliveries wait on.
+
+    One of which an earlier attempt has proved to be out meanwhile does not wait on: a person is asked.
+    """
     now = clock.now()
     with db.write() as conn:
+        # A crash before the commit leaves `publishing` with open attempts: recovery looks, and finds nothing.
         fresh = outbox.find(conn, ids=list(attempts))
+        proven = late.receipts(conn, list(attempts))
         ended = {"ended_at": instant(now), "code": why.code, "detail": why.detail}
         outbox.settle_attempts(
             conn, [(attempts[d.id], AttemptState.INTENT, AttemptState.NOT_SENT, ended) for d in fresh]
         )
-        facts = {"sent": False}
-        outbox.change(
-            conn,
-            now,
-            [
-                (
-                    d,
-                    State.SCHEDULED,
-                    # It was never on its way: this does not use up one of its tries.
-                    {"reason": why.detail, "attempts": d.attempts - 1},
-                    about("publish.deferred", DAEMON, d, code=why.code, said=why.detail, facts=facts),
-                )
-                for d in fresh
-            ],
-        )
+        outbox.change(conn, now, [_stood_down(d, why, proven.get(d.id, ())) for d in fresh])
+
+
+def _stood_down(d: Delivery, why: PublishError, proofs: Sequence[Receipt]) -> outbox.Change:
+    # It was never on its way: this does not use up one of its tries.
+    fields = {"reason": why.detail, "attempts": d.attempts - 1}
+    state = State.SCHEDULED
+    if proofs:
+        state, there = State.ASKING, proofs[-1].url or proofs[-1].remote_id
+        fields["reason"] = f"an earlier attempt is out: {there}: launchday resolve {d.name}"
+    event = about("publish.deferred", DAEMON, d, code=why.code, said=why.detail, facts={"sent": False})
+    return d, state, fields, event

@@ -122,14 +122,17 @@ def _case(conn: Connection, delivery_id: str, attempt: Any) -> _Case:
 
 def _receipt(conn: Connection, now: datetime, case: _Case, word: Receipt) -> bool:
     d = case.delivery
-    if case.posts:
-        if not all(same_post(word, known) for known in case.posts):
-            both = " and ".join(dict.fromkeys(p.url or p.remote_id for p in (*case.posts, word)))
-            _ask(conn, now, d, f"there may be two posts of it: {both}", {})
-        elif word.remote_id and not d.remote_id:
+    in_flight = any(A(a.state) in OPEN_ATTEMPT for a in case.others)
+    # Its last open attempt has just been concluded by this word: nothing looks for it any more.
+    concluded = d.state is S.UNCONFIRMED and not in_flight
+    if case.posts and not all(same_post(word, known) for known in case.posts):
+        both = " and ".join(dict.fromkeys(p.url or p.remote_id for p in (*case.posts, word)))
+        _ask(conn, now, d, f"there may be two posts of it: {both}", {})
+        return False
+    if case.posts and not concluded:
+        if word.remote_id and not d.remote_id:
             outbox.note(conn, [d.id], remote_id=plain(word.remote_id))
         return False
-    in_flight = any(A(a.state) in OPEN_ATTEMPT for a in case.others)
     if d.state in (S.PUBLISHING, S.UNCONFIRMED) and in_flight:
         return False  # settling or looking for the later attempt finds this proof, and sends nothing again
     proof = {**published(word, now), "look_at": ""}
@@ -177,7 +180,8 @@ def _refused(conn: Connection, now: datetime, case: _Case, word: PublishError) -
 def _ask(conn: Connection, now: datetime, d: Delivery, why: str, fields: dict[str, Any]) -> None:
     """Make it a question, whatever it was; what cannot become one now is told all the same."""
     reason = f"{why}: look at the account, then launchday resolve {d.name}"
-    if d.state in (S.ASKING, S.PUBLISHING, S.UNCONFIRMED, S.RETRACTING):
+    in_doubt = d.state in (S.PUBLISHING, S.UNCONFIRMED) and outbox.with_attempt(conn, [d.id], OPEN_ATTEMPT)
+    if d.state in (S.ASKING, S.RETRACTING) or in_doubt:
         if d.state is S.ASKING:
             outbox.note(conn, [d.id], reason=reason, **fields)
         tell(

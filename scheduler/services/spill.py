@@ -24,7 +24,9 @@ from scheduler.domain.publisher import Receipt
 from scheduler.errors import OutcomeUnknown, PublishError, RefusedTransition, RetryLater
 from scheduler.services.clock import Clock
 from scheduler.services.settle import Outcome, keep, settle
-from scheduler.store import lock, outbox
+from scheduler.services.tell import tell
+from scheduler.store import late as late_evidence
+from scheduler.store import lock
 from scheduler.store.database import Database
 
 SMALLEST = 64 * 1024  # bytes
@@ -84,22 +86,33 @@ def replay(db: Database, clock: Clock, senders: Path) -> int:
             continue  # its sender lives
         outcomes = list(_read(path))
         with db.read() as conn:
-            known = {d.id for d in outbox.find(conn, ids=[o.delivery_id for o in outcomes])}
-        _record(db, clock, [o for o in outcomes if o.delivery_id in known])
-        done += len(known)
+            known = late_evidence.states(conn, [o.attempt_id for o in outcomes])
+        ours = [o for o in outcomes if o.attempt_id in known]
+        _record(db, clock, ours)
+        done += len(ours)
         # A crash before this replays it once more: what is recorded already is late evidence that changes
         # nothing.
-        if len(known) < len({o.delivery_id for o in outcomes}):
-            path.rename(path.with_suffix(".unmatched"))  # of another database: kept for a person
+        if len(ours) < len(outcomes):
+            _keep_for_a_person(db, clock, path, len(outcomes) - len(ours))
         else:
             path.unlink()
     return done
 
 
+def _keep_for_a_person(db: Database, clock: Clock, path: Path, strange: int) -> None:
+    """Of another database, or of this one before it was put back: what it says may be out all the same."""
+    kept = path.with_suffix(".unmatched")
+    said = f"{strange} outcomes in {kept.name} are of attempts that this database does not know"
+    with db.write() as conn:
+        tell(conn, clock.now(), "spill", path.name, f"{said}: read it, what it names may be out already.")
+    # A crash before this tells it once more, in the same words: nothing is said twice.
+    path.rename(kept)
+
+
 def _record(db: Database, clock: Clock, outcomes: Sequence[Outcome]) -> None:
     try:
         settle(db, clock, outcomes)
-    except (RefusedTransition, IntegrityError):
+    except (RefusedTransition, IntegrityError, ArithmeticError, ValueError, TypeError):
         if len(outcomes) == 1:
             keep(db, clock, outcomes[0])
             return

@@ -19,10 +19,11 @@ from scheduler.services.settle import Outcome
 from scheduler.services.spill import SMALLEST, Spill, replay
 from scheduler.services.standing import Standing
 from scheduler.services.timing import LIVE
-from scheduler.store import disk
+from scheduler.store import disk, notices
 from tests.conftest import NOON
 
 from .house import LAUNCH, House, rendered
+from .rollback import put_back, snapshot
 
 PROOF = Receipt("77", "https://fake.example/77", {"cid": "x"})
 
@@ -161,6 +162,24 @@ def test_a_receipt_that_comes_after_adoption_is_evidence_and_is_not_lost(
     house.adopt()
     replay(house.db, house.clock, house.folder)
     assert house.get("dorset/write-only/launch").state is State.PUBLISHED
+
+
+def test_what_an_older_database_does_not_know_is_kept_for_a_person_and_stops_no_looking(
+    house: House,
+) -> None:
+    house.queue(rendered("dorset/write-only"))
+    house.approve_all()
+    before = snapshot(house.db)
+    passed = house.gate(house.arm())
+    spill = Spill(house.folder / "gone.spill", 1)
+    spill.keep([outcome(house, next(iter(passed.attempts.values())))])
+    spill.close()
+    put_back(house.db, before)
+    assert replay(house.db, house.clock, house.folder) == 0
+    assert not list(house.folder.glob("*.spill"))
+    assert (house.folder / "gone.unmatched").stat().st_size >= SMALLEST
+    with house.db.read() as conn:
+        assert [n.about for n in notices.find(conn)] == ["gone.spill"]
 
 
 def test_below_the_reserve_the_gate_sends_nothing(
