@@ -11,11 +11,12 @@ from sqlalchemy import Connection
 from scheduler.domain.account import Account
 from scheduler.domain.content import instant, parse_instant
 from scheduler.domain.delivery import MAY_STILL_LAND, OPEN_ATTEMPT, AttemptState, Delivery, State
-from scheduler.domain.publisher import Publisher, ShowsPosts
+from scheduler.domain.publisher import Publisher, Receipt, ShowsPosts
 from scheduler.errors import UsageError
 from scheduler.evidence.entry import Actor
 from scheduler.services.clock import Clock
 from scheduler.services.events import about
+from scheduler.services.late import keep
 from scheduler.services.settle import wake_next_parts
 from scheduler.store import late, outbox
 from scheduler.store.database import Database
@@ -63,7 +64,8 @@ def resolve(
             fields |= {"url": url, "published_at": instant(current.published_at or now)}
             if url.rstrip("/") != current.url.rstrip("/"):
                 # The id that is stored is of another post than the one that the person saw.
-                fields |= {"remote_id": "", "extra": "{}"}
+                fields |= {"remote_id": _known_id(conn, current, url), "extra": "{}"}
+                _keep_other(conn, now, current, attempts)
         if removed:
             fields |= {"ended_by": actor.id}
         facts = {"verdict": _verdict(state), "url": url, "by_word_of": actor.id}
@@ -73,6 +75,20 @@ def resolve(
         if url:
             wake_next_parts(conn, now, [current.id])
     return state
+
+
+def _known_id(conn: Connection, d: Delivery, url: str) -> str:
+    """The id of the post at that address, where a platform's late proof has it."""
+    proofs = late.receipts(conn, [d.id]).get(d.id, ())
+    return next((p.remote_id for p in proofs if p.url.rstrip("/") == url.rstrip("/")), "")
+
+
+def _keep_other(conn: Connection, now: datetime, d: Delivery, attempts: list[Any]) -> None:
+    """What the platform itself answered with stays known: a removal must not forget that post."""
+    answered = [a for a in attempts if A(a.state) is A.ACCEPTED and a.sent_us]
+    known = {p.remote_id for p in late.receipts(conn, [d.id]).get(d.id, ())}
+    if d.remote_id and answered and d.remote_id not in known:
+        keep(conn, now, d, answered[-1], Receipt(d.remote_id, d.url))
 
 
 def is_of(url: str, account: Account, publisher: Publisher | None) -> bool:

@@ -118,8 +118,9 @@ def remove(
     ]
     began = clock.now()
     deadline = clock.seconds() + timing.reply_within.total_seconds()
-    found = _search(reach, clock, [t for t in tries if not t.posts], deadline)
     asked = _ask_all(reach, [t for t in tries if t.posts], deadline)
+    # After the removals: an attempt in doubt may have made another post than those that are known.
+    found = _search(reach, clock, [t for t in tries if not t.posts or t.in_doubt], deadline)
     with db.write() as conn:
         fresh = looks.still(conn, waiting, State.RETRACTING)
         changes: list[outbox.Change] = []
@@ -128,11 +129,13 @@ def remove(
             d = fresh.get(one.due.delivery.id)
             if d is None:
                 continue
-            word = (
-                _removed(conn, timing, began, one, d, asked[d.id], changes)
-                if one.posts
-                else _found(conn, reach, timing, began, one, d, found[d.id], changes)
-            )
+            answers, other = asked.get(d.id, ()), found.get(d.id)
+            known = {post.remote_id for post in one.posts}
+            gone = all(a.look is None for a in answers)
+            if not one.posts or (gone and other and getattr(other, "remote_id", "") not in known):
+                word = _found(conn, reach, timing, began, one, d, other, changes)
+            else:
+                word = _removed(conn, timing, began, one, d, answers, changes)
             said += [Reconciled(d, word)] if word else []
         outbox.change(conn, clock.now(), changes)
     return tuple(said)
@@ -151,6 +154,11 @@ class _Try:
     due: looks.Due
     posts: tuple[Receipt, ...]
     attempts: Sequence[Any]
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether an attempt may have made a post that nobody knows the id of."""
+        return any(AttemptState(a.state) is AttemptState.UNKNOWN for a in self.attempts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,10 +229,14 @@ def _found(
     if isinstance(answer, Receipt):
         rivals = outbox.find(conn, states=[State.PUBLISHING, State.UNCONFIRMED, State.ASKING])
         taken = outbox.receipts(conn, [d.account]).get((d.account, answer.remote_id), d.id) != d.id
-        elsewhere = d.url and not late.same_post(Receipt("", d.url), answer)
+        elsewhere = d.url and not one.posts and not late.same_post(Receipt("", d.url), answer)
         if not (taken or elsewhere or contested(d, reach, rivals)):
             proof = {"remote_id": plain(answer.remote_id), "url": plain(answer.url), "look_at": instant(now)}
-            looks.later(conn, d.id, proof)
+            if one.posts:
+                (attempt,) = [a for a in one.attempts if AttemptState(a.state) is AttemptState.UNKNOWN]
+                late.keep(conn, now, d, attempt, answer)
+                proof = {"look_at": instant(now)}
+            looks.later(conn, d.id, {**proof, "looks": 0})
             ended = {"ended_at": instant(now)}
             unknown = [a.id for a in one.attempts if AttemptState(a.state) is AttemptState.UNKNOWN]
             outbox.settle_attempts(
@@ -236,6 +248,9 @@ def _found(
     if answer is None or _spent(timing, now, one):
         where = f" Remove it there: {d.url}." if d.url else ""
         reason = f"nothing of it was found that Launchday could remove.{where} launchday resolve {d.name}"
+        if one.posts:
+            reason = "what is known of it is removed, but a later attempt may have made a second post: "
+            reason += f"look at the account, then launchday resolve {d.name}"
         changes.append(_ask(d, "not_found", reason))
         return "nothing was found to remove: a person is asked"
     looks.later(conn, d.id, {"look_at": instant(now + _pause(timing, now, one))})
