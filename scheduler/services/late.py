@@ -135,7 +135,7 @@ def _receipt(conn: Connection, now: datetime, case: _Case, word: Receipt) -> boo
         return False
     if d.state in (S.PUBLISHING, S.UNCONFIRMED) and in_flight:
         return False  # settling or looking for the later attempt finds this proof, and sends nothing again
-    proof = {**published(word, now), "look_at": ""}
+    proof = {**published(word, instant(now)), "look_at": ""}
     del proof["reason"]
     if d.state is S.RETRACTING:
         # Nobody knew where it was: now the removal does.
@@ -149,7 +149,7 @@ def _receipt(conn: Connection, now: datetime, case: _Case, word: Receipt) -> boo
         _ask(conn, now, d, f"it was {d.state} as certainly not out, and yet it is out: {word.url}", proof)
         return False
     event = accepted("publish.reconciled", d, word, {"verdict": "late_receipt", "try": case.attempt.n})
-    outbox.change(conn, now, [(d, S.PUBLISHED, published(word, now), event)])
+    outbox.change(conn, now, [(d, S.PUBLISHED, published(word, instant(now)), event)])
     return True
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from scheduler.domain.content import instant
 from scheduler.domain.delivery import Delivery, State
 from scheduler.domain.publisher import Receipt
 from scheduler.evidence.entry import Event
@@ -18,9 +17,8 @@ from scheduler.services.events import DAEMON, about, plain
 from scheduler.store import outbox
 
 
-def published(receipt: Receipt, now: datetime) -> dict[str, Any]:
-    """The columns that a receipt fills. What is published is read back from now on."""
-    at = instant(now)
+def published(receipt: Receipt, at: str) -> dict[str, Any]:
+    """The columns that a receipt fills, `at` a stored instant. From then on it is read back."""
     return {
         "remote_id": plain(receipt.remote_id),
         "url": plain(receipt.url),

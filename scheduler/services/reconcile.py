@@ -206,7 +206,7 @@ def _conclude(
                 )
                 facts = {"verdict": "there", "try": d.attempts, "content_sha256": d.content_sha256}
                 event = accepted("publish.reconciled", d, one.result, facts)
-                changes.append((d, State.PUBLISHED, published(one.result, now), event))
+                changes.append((d, State.PUBLISHED, published(one.result, instant(now)), event))
                 out.append(d.id)
                 said.append(Reconciled(d, "asked the platform: there; recorded, not sent again"))
                 continue

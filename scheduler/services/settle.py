@@ -80,7 +80,7 @@ def settle(
             if was is AttemptState.UNKNOWN:
                 late.keep(conn, now, delivery, attempt, one.result)
             fields: Mapping[str, Any]
-            state, to, fields, event = _what_follows(delivery, one, now, clock.offset)
+            state, to, fields, event = _what_follows(delivery, one, now, ended_at, clock.offset)
             if delivery.id in proven:
                 state, fields = _beside_proof(delivery, proven[delivery.id], one.result, state, fields)
             elif state is State.FAILED and delivery.id in landing:
@@ -159,7 +159,7 @@ def _beside_proof(
 
 
 def _what_follows(
-    d: Delivery, one: Outcome, now: datetime, offset: timedelta
+    d: Delivery, one: Outcome, now: datetime, ended_at: str, offset: timedelta
 ) -> tuple[State, AttemptState, dict[str, Any], Event]:
     """The table of architecture §3: result → state, attempt, columns, log entry."""
     result = one.result
@@ -169,7 +169,7 @@ def _what_follows(
         return (
             State.PUBLISHED,
             AttemptState.ACCEPTED,
-            published(result, now),
+            published(result, ended_at),
             accepted("publish.accepted", d, result, facts),
         )
     code, detail = late.said_by(result)
@@ -206,6 +206,8 @@ def hold_refused_accounts(
     conn: Connection, now: datetime, results: Sequence[tuple[Delivery, Receipt | PublishError]]
 ) -> None:
     """A refused token stops its account until a person has seen to it."""
+    if not any(isinstance(result, Unauthorised) for _, result in results):
+        return
     standing = {h.scope for h in desk.holds(conn)}
     for delivery, result in results:
         scope = f"account:{delivery.account}"

@@ -12,12 +12,15 @@ import select
 import threading
 import time
 from collections.abc import Callable
+from functools import lru_cache
 
 from scheduler.domain.publisher import Http, Reply, Request
 from scheduler.errors import NotReady, NotSent, OutcomeUnknown
 from scheduler.transport.connect import Dialer, Timeouts, open_within
 from scheduler.transport.exchange import Exchange, died
 from scheduler.transport.wire import Origin, serialise
+
+_origin = lru_cache(maxsize=256)(Origin.of)  # a wave asks for each of its servers thousands of times
 
 
 class Transport:
@@ -50,7 +53,7 @@ class Transport:
         NotReady (None = only the timeouts hold). `public_only`: nothing is sent to an address of this
         machine or its network, whatever name led there. Raises NotSent for an address we refuse.
         """
-        return _Pinned(self, Origin.of(base_url), token, deadline, public_only)
+        return _Pinned(self, _origin(base_url), token, deadline, public_only)
 
     def close(self) -> None:
         """End all waiting (NotReady) and forget the pools; harmless a second time."""

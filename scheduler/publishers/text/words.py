@@ -40,9 +40,8 @@ def expanded(text: str, links: Iterable[tuple[str, str]]) -> str:
 
 def letters(text: str) -> str:
     """Only letters and digits, remote mentions shortened: what survives every server's HTML."""
-    return "".join(
-        c for c in _REMOTE.sub(r"\1", unicodedata.normalize("NFKC", text)) if c.isalnum()
-    ).casefold()
+    plain = _REMOTE.sub(r"\1", unicodedata.normalize("NFKC", text))
+    return "".join(filter(str.isalnum, plain)).casefold()
 
 
 class _Text(HTMLParser):
