@@ -22,14 +22,12 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from scheduler.app import App, refresh_accounts
 from scheduler.domain.content import instant, parse_instant
-from scheduler.domain.delivery import OUT, Delivery, State
-from scheduler.domain.gates import gates
-from scheduler.domain.when import show
+from scheduler.domain.delivery import State
 from scheduler.errors import TryLater
 from scheduler.jobs import AGAIN, Jobs
 from scheduler.publishers.simulated import process as platforms
+from scheduler.services import waves
 from scheduler.services.after import is_due, unread
-from scheduler.services.gate import facts
 from scheduler.services.lease import LOST
 from scheduler.services.lookout import Lookout
 from scheduler.services.notify import waits
@@ -41,10 +39,6 @@ from scheduler.transport.systemd import Systemd
 from scheduler.workers.limits import keep_memory_private
 
 TICK = 1  # seconds
-# Gates that no sender opens: people, time or the part before do.
-NOTHING_TO_DO = frozenset(
-    {"hold", "blackout", "after", "corrects", "in_doubt", "attempts", "too_late", "safe_mode"}
-)
 ASK = 5.0  # seconds between two looks whether somebody is to be told something
 QUIET = timedelta(seconds=10)  # so near to a wave's instant no process is started that could cost it time
 
@@ -63,6 +57,8 @@ class Daemon:
     _trouble: str = ""
     _systemd: Systemd = field(default_factory=lambda: Systemd(os.environ))
     _asked: float = float("-inf")
+    _in_hand: dict[str, frozenset[datetime]] = field(default_factory=dict)  # job → waves, by their due time
+    _told: set[str] = field(default_factory=set)
     _standing: Standing | None = None
     _lookout: Lookout = field(init=False)
     _idle_since: float = field(default_factory=time.monotonic)
@@ -187,27 +183,20 @@ class Daemon:
             self.say(f"missed      {one.name}: its window closed")
 
     def _start_senders(self) -> None:
-        now = self.app.clock.now()
-        with self.app.db.read() as conn:
-            most = outbox.counts(conn).get(State.SCHEDULED, 0)
-        waves: dict[datetime, int] = {}
-        for one in self._due(now + self.app.timing.arming(most)):
-            waves[one.fire_at] = waves.get(one.fire_at, 0) + 1
-        waves = {at: n for at, n in waves.items() if at - self.app.timing.arming(n) <= now}
-        for at in sorted(at for at in waves if at > now):
-            self._spawn(f"wave {instant(at)}", ["wave", "--at", instant(at)])
+        app = self.app
+        wanted = waves.wanted(app.db, app.clock, app.timing, app.approvers, self.organisation)
+        for at, dues in wanted.coming.items():
+            self._send(f"wave {instant(at)}", ["--at", instant(at)], dues)
         # What is late goes together, as soon as it can; a wave that a sender has in hand is not late.
-        late = sorted(instant(at) for at in waves if at <= now)
-        late = [at for at in late if f"wave {at}" not in self._jobs.names]
+        late = {instant(at): dues for at, dues in wanted.late.items()}
+        late = {at: dues for at, dues in late.items() if f"wave {at}" not in self._jobs.names}
         if late:
-            self._spawn("overdue", ["wave", "--overdue", *(word for at in late for word in ("--at", at))])
+            words = ["--overdue", *(word for at in late for word in ("--at", at))]
+            self._send("overdue", words, frozenset().union(*late.values()))
 
-    def _due(self, until: datetime) -> list[Delivery]:
-        """What a sender could do something for by `until`; what lacks approval is the gate's to miss."""
-        with self.app.db.read() as conn:
-            waiting = outbox.find(conn, states=[State.SCHEDULED], until=until, organisation=self.organisation)
-            known = facts(conn, self.app.clock, waiting, self.app.approvers)
-        return [d for d in waiting if not {g.code for g in gates(d, known)} & NOTHING_TO_DO]
+    def _send(self, name: str, words: list[str], dues: frozenset[datetime]) -> None:
+        if self._spawn(name, ["wave", *words]):
+            self._in_hand[name] = dues
 
     def _start_reconciling(self) -> None:
         with self.app.db.read() as conn:
@@ -237,14 +226,16 @@ class Daemon:
 
     def _spawn(
         self, name: str, arguments: list[str], *, again: float = AGAIN, module: str = "scheduler.sender"
-    ) -> None:
-        """Start a worker process unless one of that name runs or has just ended."""
+    ) -> bool:
+        """Start a worker process unless one of that name runs or has just ended; says whether it did."""
         if not self._jobs.wanted(name, again):
-            return
+            return False
         if self._standing and self._standing.low and name.startswith(("wave", "overdue")):
-            return  # its gate would refuse; arming for nothing would upload media again and again
+            return False  # its gate would refuse; arming for nothing would upload media again and again
         if self._standing and self._standing.damaged and module == "scheduler.sender":
-            return  # what is left of the database is not written to any more
+            return False  # what is left of the database is not written to any more
+        if module == "scheduler.sender":
+            self._start_platforms()
         command = [sys.executable, "-m", module, *arguments, "--root", str(self.app.root)]
         command += ["--mode", self.app.mode, "--accounts", str(self._accounts())]
         if module == "scheduler.sender":
@@ -255,6 +246,7 @@ class Daemon:
         if self.crash_after and name.startswith("wave"):
             command += ["--crash-after", str(self.crash_after)]
         self._jobs.start(name, command)
+        return True
 
     def _accounts(self) -> Path:
         """The folder of the last accounts.yaml that was right; a person is told once what is wrong."""
@@ -268,26 +260,20 @@ class Daemon:
 
     def _reap(self) -> None:
         for name, code in self._jobs.ended():
-            if name.startswith("wave ") and code == 0:
-                self._say_wave(parse_instant(name.removeprefix("wave ")))
-            if code != 0:
+            dues = self._in_hand.pop(name, frozenset())
+            if code == 0:
+                self._say_waves(dues)
+            else:
                 self.say(
                     f"trouble     the process for '{name}' ended with {code}; what it left is looked for"
                 )
 
-    def _say_wave(self, at: datetime) -> None:
-        """What became of a wave, in one line."""
-        with self.app.db.read() as conn:
-            wave = [d for d in outbox.find(conn, organisation=self.organisation) if d.due == at]
-        states = [d.state for d in wave if d.state is not State.CANCELLED]
-        if not states:
-            return
-        out = sum(s in OUT for s in states)
-        rest = [f"{states.count(s)} {s}" for s in dict.fromkeys(states) if s not in OUT]
-        shown = show(at, self.app.directory.zone)
-        became = f"{', '.join([f'{out} of {len(states)} published', *rest])}   {shown}"
-        self.say(f"wave        {became}")
-        self._systemd.status(became)
+    def _say_waves(self, dues: frozenset[datetime]) -> None:
+        for line in waves.became(self.app.db, dues, self.app.directory.zone, self.organisation):
+            if line not in self._told:  # a wave that is put off again and again is told of once
+                self.say(f"wave        {line}")
+                self._systemd.status(line)
+            self._told.add(line)
 
     def _work_left(self, until: datetime) -> bool:
         with self._one_at_a_time:
@@ -301,9 +287,10 @@ class Daemon:
                 )
         # What was due by then and was deferred is waited for, as long as it will be tried soon.
         soon = max(until, self.app.clock.now() + self.app.timing.arm_lead)
+        left = waves.due(self.app.db, self.app.clock, self.app.approvers, soon, self.organisation)
         if self.app.directory.has_channel and waits(self.app.db, self.app.clock.now() + notices.GATHER):
             return True
-        if doubt or any(d.due <= until for d in self._due(soon)):
+        if doubt or any(d.due <= until for d in left):
             self._idle_since = time.monotonic()
             return True
         # A first look at what went out is worth some seconds, a platform that answers slowly is not worth
@@ -319,6 +306,7 @@ class Daemon:
         folder = self.app.folder / "platforms"
         if platforms.running(folder) is None:
             # They outlive this process on purpose: after a crash the next start asks them what they have.
+            # Where they were killed themselves, the next sender finds them again, with what they had.
             platforms.start(folder)
 
     def _announce(self) -> list[Path]:

@@ -10,6 +10,7 @@ import click
 
 from scheduler.cli import session, show
 from scheduler.cli.show import json_option, yes_option
+from scheduler.errors import UsageError
 
 if TYPE_CHECKING:
     from scheduler.services.clock import Clock
@@ -53,6 +54,8 @@ def restore(ctx: click.Context, file: Path, yes: bool, as_json: bool) -> int:
     from scheduler.services.safe import TO_END
 
     mode, url, folder, clock, timing = _place(ctx)
+    if not file.is_file():
+        raise UsageError(f"{file} does not exist", help="name a file that launchday backup made")
     if not show.confirm(f"Replace the {mode} database with {file}?", yes=yes):
         return 0
     done = put_back(url, mode, folder, file, clock, timing.reply_within)

@@ -90,7 +90,7 @@ def _database(db: Database) -> Finding:
     with db.read() as conn:
         said = conn.execute(text("pragma quick_check")).scalar()
     if said != "ok":
-        return Finding("bad", "database", f"damaged: {said}", "stop the daemon and restore a backup")
+        return Finding("bad", "database", f"damaged: {said}", "stop the daemon, then launchday restore FILE")
     journal = (
         "WAL" if wal_is_safe() else "rollback journal (this SQLite's WAL is not safe with several writers)"
     )

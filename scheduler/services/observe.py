@@ -138,7 +138,7 @@ def database(db: Database) -> Iterator[Condition]:
     with db.read() as conn:
         said = conn.execute(text("pragma quick_check")).scalar()
     if said != "ok":
-        yield Condition("database", "The database is damaged: stop the daemon and restore a backup")
+        yield Condition("database", "The database is damaged: stop the daemon, then launchday restore FILE")
 
 
 def disk(folder: Path) -> Iterator[Condition]:

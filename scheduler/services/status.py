@@ -53,24 +53,28 @@ class Status:
         return [s for s in waiting if s.delivery.fire_at == first]
 
     def exit_code(self, *, daemon_alive: bool) -> int:
-        """7 the daemon is needed and down, 6 something failed or is in doubt, 5 approvals lack, 0."""
+        """7 daemon needed and down, 6 something failed or is in doubt, 1 safe mode, 5 approvals lack, 0."""
         working = IN_DOUBT | {State.SCHEDULED, State.RETRACTING}
         needed = any(d.state in working for d in self.deliveries)
         if needed and not daemon_alive:
             return 7
         if self.troubled:
             return 6
+        if self.safe_mode:
+            return 1  # nothing is sent, whatever was approved
         return 5 if any(s.missing for s in self.next_wave) else 0
 
     def next_step(self, *, daemon_alive: bool) -> str:
         """The command to give now."""
-        if not self.standings:
+        if self.safe_mode and not daemon_alive:
+            return "launchday run: in safe mode it looks for what was due, and sends nothing"
+        if not self.standings and not self.safe_mode:
             return "launchday queue"
         if any(d.state in IN_DOUBT | {State.RETRACTING} for d in self.deliveries) and not daemon_alive:
             return "launchday run"
         if any(d.state is State.ASKING for d in self.deliveries):
             return "launchday list --state asking, then launchday resolve DELIVERY"
-        if self.safe_mode and daemon_alive:
+        if self.safe_mode:
             return 'launchday release --safe-mode --note "…", when you know what was lost'
         if self.holds:
             return "launchday release, when it is over"

@@ -27,6 +27,7 @@ from launch.desk import (
     stop_platforms,
     until,
 )
+from scheduler.publishers.simulated import process
 
 
 @dataclass
@@ -46,7 +47,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     root = queued(tmp_path_factory.mktemp("org"))
     approve(root, "dorset", "charity", "wiltshire")
     right = (root / "accounts.yaml").read_text("utf-8")
-    with daemon(root, "--org", "dorset", "--launch-in", "20s") as child:
+    with daemon(root, "--org", "dorset", "--launch-in", "30s") as child:
         until(lambda: runs(root) and (root / ".launchday/simulation/platforms/ready.json").exists())
         (root / "posts/spring/01-launch.md").write_text("no front matter at all", "utf-8")
         held = launchday(
@@ -107,3 +108,18 @@ def test_a_post_cannot_leave_before_its_embargo_even_when_a_waker_calls_early(st
 def test_ctrl_c_ends_the_daemon_with_130(story: Story) -> None:
     assert story.code == 130
     assert "Interrupted." in story.talk
+
+
+def test_simulated_platforms_that_were_killed_are_started_for_the_next_sender(tmp_path: Path) -> None:
+    root = queued(tmp_path)
+    approve(root, "dorset", "charity", "wiltshire")
+    folder = root / ".launchday/simulation/platforms"
+    with daemon(root, "--launch-in", "20s") as child:
+        found = until(lambda: runs(root) and process.running(folder))
+        found.kill()
+        until(lambda: b"wave        6 of 6 published" in (root / "daemon.txt").read_bytes())
+        assert process.running(folder).pid != found.pid
+        child.send_signal(signal.SIGTERM)
+        assert child.wait() == 0
+    assert len(posts(root)) == 6
+    assert process.running(folder) is None

@@ -168,9 +168,9 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             (SENDER, "past = tuple(i for i in due.instants if i <= app.clock.now())", "past = due.instants"),
             (
-                "scheduler.daemon",
-                "late = sorted(instant(at) for at in waves if at <= now)",
-                "late = sorted(instant(at) for at in waves)",
+                "scheduler.services.waves",
+                "late = {at: frozenset(waves[at]) for at in sorted(waves) if at <= now}",
+                "late = {at: frozenset(waves[at]) for at in sorted(waves)}",
             ),
             (
                 GATES,
@@ -316,7 +316,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "what another sender has in hand is taken for orphaned",
         (
             (RECONCILE, "if late or is_dead(attempt.sender):", "if True:"),
-            ("scheduler.daemon", "or (doubt and not sending)", "or doubt"),
+            ("scheduler.daemon", "or (doubt and not self._jobs.sending)", "or doubt"),
         ),
         ("slow_reply=0.9", "stopped_at_step=0.02"),
     ),
