@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from scheduler.domain.delivery import Delivery
 
 
+def _posts(n: int) -> str:
+    return f"{n} post{'' if n == 1 else 's'}"
+
+
 @click.command()
 @choosing
 @click.option("--note", default="", help="Why, for the log.")
@@ -37,14 +41,14 @@ def retract(
         may_hold(app.directory, who)
         choice.must_narrow()
         wanted = choice.of(app)
-        if not show.confirm(f"Remove {len(wanted)} posts from the platforms for good?", yes=yes):
+        if not show.confirm(f"Remove {_posts(len(wanted))} from the platforms for good?", yes=yes):
             return 0
         marked = mark(app.db, app.clock, who, wanted, note)
         for d, why in marked.refused:
             show.say(f"  not asked for: {d.name}: {why}")
         if not marked.asked:
             raise UsageError("none of them is out", help="launchday list shows where they stand")
-        show.say(f"The removal of {len(marked.asked)} posts is asked for, by {who.id}.")
+        show.say(f"The removal of {_posts(len(marked.asked))} is asked for, by {who.id}.")
         found = list(marked.asked) if no_wait else wait_for(app, marked.asked)
         return _say_removed(found, no_wait=no_wait, as_json=as_json)
 
@@ -102,7 +106,7 @@ def resolve(
 
     if sum((bool(url), not_published, removed, remove)) != 1:
         raise UsageError(
-            "say either --published URL or --not-published, or --removed, or --retract",
+            "say what became of it: --published URL, --not-published, --removed or --retract",
             help="look at the account first",
         )
     if again and not not_published:
@@ -233,5 +237,10 @@ def retry(ctx: click.Context, choice: Choice, note: str, actor: str, yes: bool, 
             show.say(f"  {d.name} goes through the gate again {show_time(at, app.directory.zone)}")
         for d, why in done.refused:
             show.say(f"  not tried again: {d.name}: {why}")
-        show.say(f"{len(done.going)} are tried again. Their approvals bind as before.")
+        n = len(done.going)
+        show.say(
+            f"{n} {'is' if n == 1 else 'are'} tried again. Approvals bind as before."
+            if n
+            else "Nothing is tried again."
+        )
     return 0 if done.going else 1

@@ -11,6 +11,8 @@ import click
 
 from scheduler.errors import UsageError
 
+MANY = 20  # names that an error still lists
+
 if TYPE_CHECKING:
     from scheduler.app import App
     from scheduler.domain.delivery import Delivery
@@ -107,12 +109,15 @@ def scoping(command: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:
         named = {"campaign": campaign, "org": org, "platform": platform, "account": account, "post": post}
         given = [f"{kind}:{name}" for kind, name in named.items() if name]
-        if more.pop("safe_mode", False):
-            given.append("safe_mode:")
+        words = ", ".join(["--all", *(f"--{kind}" for kind in named)])
+        if "safe_mode" in more:
+            words += ", --safe-mode"
+            if more.pop("safe_mode"):
+                given.append("safe_mode:")
         if everything + len(given) != 1:
-            words = ", ".join(["--all", *(f"--{kind}" for kind in named)])
+            verb = click.get_current_context().info_name
             raise UsageError(
-                f"say what, with exactly one of {words}", help="for example: launchday hold --all"
+                f"say what, with exactly one of {words}", help=f"for example: launchday {verb} --all"
             )
         return command(*args, scope="all" if everything else given[0], **more)
 
@@ -183,5 +188,9 @@ def known(name: str, names: set[str], what: str) -> None:
     import difflib
 
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    have = f"there are: {', '.join(sorted(names)[:12])}" if names else "nothing is queued: launchday queue"
+    have = "nothing is queued: launchday queue"
+    if len(names) > MANY:
+        have = f"there are {len(names)}, for example {min(names)}"
+    elif names:
+        have = f"there are: {', '.join(sorted(names))}"
     raise UsageError(f"'{name}' is not {what}", help=f"did you mean '{near[0]}'?" if near else have)

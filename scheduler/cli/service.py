@@ -52,6 +52,8 @@ def service(
         known(org, set(directory.organisations), "an organisation")
     if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
         raise UsageError(f"'{name}' cannot be the name of a unit", help="letters, digits, - and _")
+    if put and run_as and not _exists(run_as):
+        raise UsageError(f"there is no user '{run_as}' on this machine", help="make one, or name another")
     wanted = Wanted(
         name,
         root,
@@ -75,6 +77,14 @@ def service(
             show.say(f"{path} is there already, just so.")
     _advise(wanted, list(files), put=put)
     return 0
+
+
+def _exists(user: str) -> bool:
+    try:
+        pwd.getpwnam(user)
+    except KeyError:
+        return False
+    return True
 
 
 def _owner(root: Path) -> str:
@@ -110,7 +120,7 @@ def _advise(wanted: Wanted, files: list[str], *, put: bool) -> None:
     if wanted.run_as == "root" and not wanted.user:
         show.say("The daemon would run as root, which it never needs: give --run-as USER.")
     if not put:
-        show.say(f"Next: launchday service {'--user ' if wanted.user else ''}--install")
+        show.say("Next: the same command with --install")
         return
     show.say(f"Next: {control} daemon-reload")
     start = [files[0], *[f for f in files if f.endswith(".timer")]]

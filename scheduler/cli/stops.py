@@ -102,7 +102,8 @@ def release(
     with session.opened(ctx, forgiving=True) as app:
         who = session.who(app, actor, must_be_known=True)
         may_hold(app.directory, who)
-        if not show.confirm(f"Release {scope.strip(':')}?", yes=yes):
+        question = "End safe mode?" if scope == "safe_mode:" else f"Release {scope}?"
+        if not show.confirm(question, yes=yes):
             return 0
         soon = app.timing.soon + app.timing.arm_lead
         if scope == "safe_mode:":

@@ -171,7 +171,8 @@ def version(engine: Engine) -> str | None:
         text_of = str(getattr(error, "orig", error)).splitlines()[0]
         if "not a database" in text_of or "malformed" in text_of:
             raise StoreError(
-                f"the database is damaged: {text_of}", help="launchday restore FILE puts a backup in its place; nothing is sent meanwhile"
+                f"the database is damaged: {text_of}",
+                help="nothing is sent meanwhile. Put a backup back: launchday restore FILE",
             ) from error
         raise StoreError(f"the database cannot be opened: {text_of}", help="launchday doctor") from error
 

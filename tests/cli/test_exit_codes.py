@@ -55,7 +55,10 @@ def test_1_a_damaged_database_is_a_failure_in_plain_words(desk: Path) -> None:
         (("cancel", "--as", "j.doyle", "--yes"), "say which deliveries"),
         (("move", "launch", "--to", "tomorrow", "--as", "j.doyle", "--yes"), "'tomorrow' is not a time"),
         (("approve", "--as", "nobody"), "'nobody' is nobody in accounts.yaml"),
-        (("resolve", "dorset/x/launch", "--as", "j.doyle"), "say either --published URL or --not-published"),
+        (("release", "--safe-mode", "--as", "j.doyle"), "End safe mode?"),
+        (("release", "--safe-mode", "--all", "--as", "j.doyle"), "launchday release --all"),
+        (("resolve", "dorset/x/launch", "--as", "j.doyle"), "say what became of it: --published URL"),
+        (("restore", "nowhere.db"), "nowhere.db does not exist"),
         (("queue", "--no-input"), "give --yes to go ahead"),
     ],
 )

@@ -136,3 +136,14 @@ def test_live_has_to_be_said_twice_here_too(root: Path) -> None:
 
 def test_a_name_that_could_lead_elsewhere_is_refused(root: Path) -> None:
     assert launchday(root, "service", "--name", "../../x").code == 2
+
+
+def test_what_was_printed_for_live_is_not_installed_as_a_simulation(root: Path) -> None:
+    said = launchday(root, "service", "--user", "--org", "dorset")
+    assert "the same command with --install" in said.err
+
+
+def test_a_unit_for_a_user_that_does_not_exist_is_not_installed(root: Path) -> None:
+    said = install(root, "--run-as", "no-such-user")
+    assert said.code == 2
+    assert "there is no user 'no-such-user' on this machine" in said.err

@@ -79,7 +79,9 @@ def test_backup_and_restore_are_commands_and_a_daemon_keeps_restore_out(root: Pa
 def test_a_deleted_database_is_an_alarm_and_not_a_fresh_start(root: Path) -> None:
     (root / STATE / "launchday.db").unlink()
     said = inside(root, "status", "--json")
+    assert said.code == 1  # neither is it alright, nor is queueing the next step
     assert "were written" in said.json["safe_mode"]
+    assert said.json["next"].startswith("launchday run")
     assert "safe mode" in launchday(root, "doctor").out
     with daemon(root):
         until(lambda: "SAFE MODE   nothing is sent" in (root / "daemon.txt").read_text())
