@@ -17,7 +17,7 @@ from scheduler.errors import NotReady, PublishError, Rejected, RetryLater
 from scheduler.services.arm import Armed, account_of, arm
 from scheduler.services.clock import Clock
 from scheduler.services.clocks import Ask
-from scheduler.services.gate import facts
+from scheduler.services.facts import facts
 from scheduler.services.ground import Ground
 from scheduler.services.put_off import put_off
 from scheduler.services.reach import Reach

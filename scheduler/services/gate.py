@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import lru_cache
 
 from sqlalchemy import Connection, Dialect
 
-from scheduler.domain.content import Content, Policy, instant
-from scheduler.domain.delivery import MAY_STILL_LAND, OPEN_ATTEMPT, AttemptState, Delivery, State
+from scheduler.domain.content import Content, instant
+from scheduler.domain.delivery import MAY_STILL_LAND, AttemptState, Delivery, State
 from scheduler.domain.gates import Facts, Gate, gates
 from scheduler.domain.publisher import Receipt
 from scheduler.errors import PublishError
 from scheduler.evidence.entry import ulid
 from scheduler.services.clock import Clock
 from scheduler.services.events import DAEMON, about, given_up
+from scheduler.services.facts import facts
 from scheduler.services.ground import Ground
 from scheduler.store import desk, late, outbox
 from scheduler.store.database import Database
@@ -46,49 +45,6 @@ class Passed:
     epoch: int
     shut: tuple[tuple[Delivery, tuple[Gate, ...]], ...]
     stops: tuple[Gate, ...] = ()
-
-
-def facts(
-    conn: Connection, clock: Clock, deliveries: Sequence[Delivery], approvers: Mapping[str, Collection[str]]
-) -> Facts:
-    """Everything the gates look at, read in the caller's transaction."""
-    ids = [d.id for d in deliveries]
-    parents = outbox.find(conn, ids=list({i for d in deliveries for i in (d.after, d.corrects) if i}))
-    stored = outbox.columns(conn, ids, "policy", "blackouts")
-    return Facts(
-        now=clock.now(),
-        wall_now=clock.wall(),
-        holds=desk.holds(conn),
-        decisions=desk.decisions(conn, ids),
-        policies={i: policy_of(bytes(p)) for i, (p, _) in stored.items()},
-        blackouts={i: _blackouts(b) for i, (_, b) in stored.items()},
-        approvers=approvers,
-        states={d.id: d.state for d in parents},
-        open_attempts=outbox.with_attempt(conn, ids, OPEN_ATTEMPT),
-        stops=_stops(desk.safe_mode(conn)),
-    )
-
-
-def _stops(safe_mode: desk.SafeMode | None) -> tuple[Gate, ...]:
-    return (Gate("safe_mode", f"safe mode: {safe_mode.reason}"),) if safe_mode else ()
-
-
-@lru_cache(maxsize=64)
-def policy_of(raw: bytes) -> Policy:
-    """A damaged one costs its own delivery only: no approval counts under it."""
-    try:
-        return Policy.parse(raw)
-    except (ValueError, TypeError, KeyError):
-        return Policy(valid_for=timedelta(0))
-
-
-@lru_cache(maxsize=64)
-def _blackouts(raw: str) -> Sequence[tuple[str, str, str]]:
-    """Damaged ones are one without end: what must not go then is not known any more."""
-    try:
-        return tuple((start, end, reason) for start, end, reason in json.loads(raw))
-    except (ValueError, TypeError):
-        return (("", "~", "its stored blackouts are damaged"),)
 
 
 @dataclass(frozen=True, slots=True)

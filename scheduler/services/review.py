@@ -15,7 +15,7 @@ from scheduler.errors import ApprovalError, UsageError
 from scheduler.evidence.entry import Actor, ulid
 from scheduler.services.clock import Clock
 from scheduler.services.events import about
-from scheduler.services.gate import policy_of
+from scheduler.services.facts import policy_of
 from scheduler.store import desk, log, outbox
 from scheduler.store.database import Database
 

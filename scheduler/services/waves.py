@@ -10,7 +10,7 @@ from scheduler.domain.delivery import OUT, Delivery, State
 from scheduler.domain.gates import gates
 from scheduler.domain.when import show
 from scheduler.services.clock import Clock
-from scheduler.services.gate import facts
+from scheduler.services.facts import facts
 from scheduler.services.timing import Timing
 from scheduler.store import outbox
 from scheduler.store.database import Database

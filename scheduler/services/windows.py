@@ -9,7 +9,7 @@ from scheduler.domain.gates import Facts, gates
 from scheduler.services import safe
 from scheduler.services.clock import Clock
 from scheduler.services.events import DAEMON, given_up
-from scheduler.services.gate import facts
+from scheduler.services.facts import facts
 from scheduler.services.timing import LIVE
 from scheduler.store import outbox
 from scheduler.store.database import Database

@@ -367,8 +367,8 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             (
                 SETTLE,
-                "if attempt and not _may_settle(delivery, was, one.result):",
-                "if attempt and was not in OPEN_ATTEMPT:\n                continue\n            if False:",
+                "            settles = one.attempt_id not in seen or _may_settle(delivery, was, one.result)\n",
+                "            if one.attempt_id in seen and was not in OPEN_ATTEMPT:\n                continue\n            settles = True\n",
             ),
         ),
         ("slow_reply=0.9", "stopped_at_step=0.02"),
@@ -376,7 +376,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "notice not written",
         "what becomes missed, failed or a question tells nobody",
-        ((OUTBOX, "    notices.follow(conn, now, changes)\n", ""),),
+        ((OUTBOX, "    notices.follow(conn, now, what.changes)\n", ""),),
     ),
     Mutant(
         "only some are told",
@@ -386,12 +386,12 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "log not written",
         "a change of state without its entry",
-        ((OUTBOX, "    log.append(conn, now, [event for *_, event in changes])", "    pass"),),
+        ((OUTBOX, "    log.append_pressed(conn, now, what.entries)", "    pass"),),
     ),
     Mutant(
         "log numbers twice",
         "an entry's number does not go on",
-        ((LOG, "next_seq=first + len(events)", "next_seq=first + max(1, len(events) - 1)"),),
+        ((LOG, "next_seq=first + len(pressed)", "next_seq=first + max(1, len(pressed) - 1)"),),
     ),
     Mutant(
         "attempt not logged",
@@ -404,8 +404,8 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             (
                 GATE,
-                "            if why:\n                shut.append((one, why))",
-                '            if {g.code for g in why} - {"in_doubt", "state"}:\n                shut.append((one, why))',
+                "if why := _shut(one, known, armed[one.id], at):",
+                'why = _shut(one, known, armed[one.id], at)\n        if {g.code for g in why} - {"in_doubt", "state"}:',
             ),
             (
                 RECONCILE,
@@ -414,6 +414,16 @@ MUTANTS: tuple[Mutant, ...] = (
             ),
         ),
         ("killed_at_step=0.02",),
+    ),
+    Mutant(
+        "foreseen long ago",
+        "the gate goes by what it foresaw, whatever was committed since; nor does the last look notice a stop",
+        (
+            (GATE, "if mark != self.mark or not before", "if not before"),
+            ("scheduler.services.foresight", "self._changes.mark() != self._foreseen.mark", "False"),
+            BLIND_LOOK,
+        ),
+        BUSY_PEOPLE,
     ),
     Mutant(
         "stood down, and sent",
@@ -427,8 +437,8 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             (
                 GATE,
-                "                    State.SCHEDULED,\n                    # It was never",
-                "                    State.UNCONFIRMED,\n                    # It was never",
+                "    state = State.SCHEDULED\n    if proofs:",
+                "    state = State.UNCONFIRMED\n    if proofs:",
             ),
             (
                 GATE,
