@@ -15,7 +15,7 @@ from scheduler.services.clock import Clock
 from scheduler.services.reach import Reach
 from scheduler.services.readback import read_back
 from scheduler.services.reconcile import Reconciled
-from scheduler.services.retract import remove
+from scheduler.services.remove import remove
 from scheduler.services.timing import Timing
 from scheduler.store import looks
 from scheduler.store.database import Database

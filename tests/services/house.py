@@ -17,7 +17,7 @@ from scheduler.errors import NotSent, Source
 from scheduler.evidence.entry import Actor
 from scheduler.services import gate as gates
 from scheduler.services import queue as queues
-from scheduler.services import readback, retract
+from scheduler.services import readback, remove
 from scheduler.services import reconcile as looks
 from scheduler.services.arm import arm, stored, unstored
 from scheduler.services.clock import Clock
@@ -273,7 +273,7 @@ class House:
     def remove(self, after: timedelta = timedelta(0)) -> list[str]:
         """One round of removing, `after` a while."""
         self.hands.at += after
-        return [s.said for s in retract.remove(self.db, self.clock, self.reach, LIVE)]
+        return [s.said for s in remove.remove(self.db, self.clock, self.reach, LIVE)]
 
     def adopt(self) -> tuple[Delivery, ...]:
         """What dead senders left behind."""
