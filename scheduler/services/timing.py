@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 _LONGEST = 0.95  # seconds
-_BESIDES = 0.15  # seconds for what a wave of any size needs: the last look, a warm connection, a busy moment
+_BESIDES = 0.2  # seconds for what a wave of any size needs: the last look, a warm connection, a busy moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Timing:
         Writing takes half as long as foreseeing (measured); the disk is asked three times (journal, database,
         high-water mark). Where it has to ask everything anew after all, the wave is late by the rest.
         """
-        return timedelta(seconds=min(_LONGEST, _BESIDES + 0.6 * took + 3 * disk))
+        return timedelta(seconds=min(_LONGEST, _BESIDES + 0.7 * took + 4 * disk))
 
 
 LIVE = Timing(

@@ -8,7 +8,8 @@
 
 `protocol` is the sender's own launch: gate, log, last look and settling, in a database on the disk
 (BENCH_DIR, or where temporary files go). `volley` is the bare volley, `raw` the limit, `plain` 64 threads
-with stock requests sessions, `pool` the same at its best. Throughput ratios are of the largest size.
+with stock requests sessions, `pool` the same at its best. Throughput ratios are of the largest size:
+`protocol_throughput_ratio` is against `plain`, `best_pool_throughput_ratio` against `pool`.
 Progress goes to stderr. The last line on stdout is one JSON object.
 """
 
