@@ -12,12 +12,11 @@ from scheduler.domain.pace import Limit, Per
 _FIVE, _QUARTER, _HALF = (timedelta(minutes=n) for n in (5, 15, 30))
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 
-# mastodon/documentation api/rate-limits.md (A1). A delivery asks for its profile and the server's rules,
-# publishes, and is looked at; each picture is an upload and a look. The account and our address are counted
-# apart.
+# mastodon/mastodon config/initializers/rack_attack.rb @020228dd: 300 for each token; the limit for an address
+# counts only requests without one (api/rate-limits.md says otherwise). A delivery asks for its profile and the
+# server's rules, publishes, and is looked at; each picture is an upload and a look.
 MASTODON = (
     Limit(300, "requests", _FIVE, Per.ACCOUNT, each=4, picture=2),
-    Limit(300, "requests", _FIVE, Per.SERVER, each=4, picture=2),
     Limit(30, "pictures", _HALF, Per.ACCOUNT, each=0, picture=1),
 )
 # bsky-docs rate-limits.md (A2). A delivery opens a session, asks for it, writes its record (3 points) and is

@@ -34,7 +34,10 @@ class Pacing:
             Per.APP: account.platform,
         }
         limits = publisher.pace(account) if isinstance(publisher, Paced) else ()
-        found = [Claim(whose[one.per], one, one.window + PREPARING, one.uses(pictures)) for one in limits]
+        own = any((one.kind, one.name) == ("server", account.server) for one in self.stated)
+        # Who runs a server knows what it takes: that counts instead of what such servers usually take.
+        binding = [one for one in limits if not (own and one.per is Per.SERVER)]
+        found = [Claim(whose[one.per], one, one.window + PREPARING, one.uses(pictures)) for one in binding]
         named = {"account": account.id, "server": account.server, "platform": account.platform}
         for one in self.stated:
             if named[one.kind] == one.name:

@@ -62,6 +62,20 @@ def test_what_cannot_leave_at_once_is_later_and_plan_says_why(house: House, paci
     assert late.rendered.plan.not_after == LAUNCH + 10 * MINUTE
 
 
+def test_who_runs_a_server_says_what_it_takes_and_that_counts_instead(house: House, pacing: Pacing) -> None:
+    own = replace(pacing, stated=(Stated("server", "https://fake.example", 3, MINUTE),))
+    assert not [d for d in planned(house, own, *(rendered(a) for a in RECORDS)) if d.why]
+    other = replace(pacing, stated=(Stated("server", "https://other.example", 3, MINUTE),))
+    assert [d for d in planned(house, other, *(rendered(a) for a in RECORDS)) if d.why]
+
+
+def test_hundreds_of_mastodon_accounts_on_one_server_leave_together() -> None:
+    """Its limit for an address counts requests without a token only."""
+    pacing = Pacing(registry.load({"mastodon"}))
+    account = Account("dorset", "mastodon", "mastodon", "@a", "https://social.example")
+    assert {c.limit.per for c in pacing.claims(account, 1)} == {Per.ACCOUNT}
+
+
 def test_the_later_instant_is_approved_and_kept_to_like_any_other(house: House, pacing: Pacing) -> None:
     put(house, planned(house, pacing, *(rendered(a) for a in RECORDS)))
     assert times(house) == [0 * MINUTE, 0 * MINUTE, 4 * MINUTE]
@@ -157,7 +171,6 @@ def test_the_publishers_say_what_their_platforms_document() -> None:
     assert said == {
         "mastodon": {
             "300 requests in 5 min per account",
-            "300 requests in 5 min per server",
             "30 pictures in 30 min per account",
         },
         "bluesky": {
