@@ -12,7 +12,7 @@ from scheduler.domain.pace import Limit, Per
 _FIVE, _QUARTER, _HALF = (timedelta(minutes=n) for n in (5, 15, 30))
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 
-# mastodon/mastodon config/initializers/rack_attack.rb @020228dd: 300 for each token; the limit for an address
+# mastodon/mastodon config/initializers/rack_attack.rb @020228dd: 300 for each token; that for an address
 # counts only requests without one (api/rate-limits.md says otherwise). A delivery asks for its profile and the
 # server's rules, publishes, and is looked at; each picture is an upload and a look.
 MASTODON = (
