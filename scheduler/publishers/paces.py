@@ -13,8 +13,8 @@ _FIVE, _QUARTER, _HALF = (timedelta(minutes=n) for n in (5, 15, 30))
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 
 # mastodon/mastodon config/initializers/rack_attack.rb @020228dd: 300 for each token; that for an address
-# counts only requests without one (api/rate-limits.md says otherwise). A delivery asks for its profile and the
-# server's rules, publishes, and is looked at; each picture is an upload and a look.
+# counts only requests without one (api/rate-limits.md says otherwise). A delivery asks for its profile and
+# the server's rules, publishes, and is looked at; each picture is an upload and a look.
 MASTODON = (
     Limit(300, "requests", _FIVE, Per.ACCOUNT, each=4, picture=2),
     Limit(30, "pictures", _HALF, Per.ACCOUNT, each=0, picture=1),
