@@ -36,7 +36,7 @@ from scheduler.services.windows import close_windows
 from scheduler.store import lock, notices, outbox
 from scheduler.store.beat import Beat
 from scheduler.transport.systemd import Systemd
-from scheduler.workers.limits import keep_memory_private
+from scheduler.workers.limits import ENDS_WITH, die_with_parent, keep_memory_private
 
 TICK = 1  # seconds
 ASK = 5.0  # seconds between two looks whether somebody is to be told something
@@ -77,6 +77,8 @@ class Daemon:
         """
         # The secrets that senders are started with stand in our environment, too: not for workers to read.
         keep_memory_private()
+        if (parent := self.app.environ.get(ENDS_WITH, "")).isdecimal():
+            die_with_parent(int(parent))
         app, folder = self.app, self.app.folder
         with (
             lock.Lock(folder / "daemon.lock", "a daemon runs on this database"),

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -50,6 +50,7 @@ class Observer:
     mode: Mode
     say: Callable[[str], None]
     environ: Mapping[str, str]
+    _unwritten: dict[str, Seen] | None = field(default=None, init=False)  # what no file could remember
 
     @property
     def folder(self) -> Path:
@@ -63,12 +64,19 @@ class Observer:
         accounts.yaml is wrong and no daemon kept a good one.
         """
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with lock.Lock(self.folder / "observer.lock", "an observer looks at this workspace"):
+        with self._alone():
             kept = self._accounts()
             directory = read_directory(kept or self.root)
             found = {c.name: c for c in self._conditions(directory, kept)}
             self._tell(directory, found)
         return next((code for code in CODES if code in {c.code for c in found.values()}), 0)
+
+    def _alone(self) -> AbstractContextManager[object]:
+        """Two at once would tell twice. A disk that cannot be written to is no reason to tell nobody."""
+        try:
+            return lock.Lock(self.folder / "observer.lock", "an observer looks at this workspace")
+        except OSError:
+            return nullcontext()
 
     def _accounts(self) -> Path | None:
         """Where to read accounts.yaml: the daemon's copy, while the file itself is wrong."""
@@ -173,6 +181,8 @@ class Observer:
     # Remembering
 
     def _remembered(self) -> dict[str, Seen]:
+        if self._unwritten is not None:
+            return dict(self._unwritten)
         try:
             found = json.loads((self.folder / "observer.json").read_text("utf-8"))
             return {name: Seen(**one) for name, one in found.items()}
@@ -183,11 +193,13 @@ class Observer:
         text = json.dumps({name: asdict(one) for name, one in memory.items()}, ensure_ascii=False)
         raw = text.encode()
         raw += b" " * (-len(raw) % _BLOCK)
+        self._unwritten = dict(memory)
         with suppress(OSError):
             number = os.open(self.folder / "observer.json", os.O_WRONLY | os.O_CREAT, 0o600)
             with os.fdopen(number, "wb") as stream:
                 stream.write(raw)
                 stream.truncate()
+            self._unwritten = None
 
 
 def _new(condition: Condition) -> Seen:

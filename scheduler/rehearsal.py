@@ -34,6 +34,7 @@ from scheduler.services.review import approve
 from scheduler.services.timing import SIMULATION
 from scheduler.store import lock, outbox
 from scheduler.store.database import wipe
+from scheduler.workers.limits import ENDS_WITH
 
 STAND_IN = Actor("rehearsal", "", "author", "service", "rehearsal")
 PATIENCE = 150.0  # seconds after T0 until every delivery must have an outcome
@@ -77,7 +78,7 @@ class Rehearsal:
             try:
                 self._queue_and_approve(app)
                 rules = scripted.PRESETS["launch-day"] if self.faults else ()
-                shown = platforms.start(folder / "platforms", rules)
+                shown = platforms.start(folder / "platforms", rules, tied=True)
                 try:
                     in_doubt = self._launch(app)
                 finally:
@@ -154,7 +155,7 @@ class Rehearsal:
 
     @contextmanager
     def _daemon(self, app: App, *more: str) -> Iterator[subprocess.Popen[bytes]]:
-        """The daemon as users start it, its talk in `daemon.txt`."""
+        """The daemon as users start it, its talk in `daemon.txt`. Nothing of a rehearsal outlives it."""
         command = [sys.executable, "-m", "scheduler", "--rehearsal", "-C", str(self.root), "run", *more]
         with (app.folder / "daemon.txt").open("ab") as talk:
             child = subprocess.Popen(
@@ -162,7 +163,7 @@ class Rehearsal:
                 stdin=subprocess.DEVNULL,
                 stdout=talk,
                 stderr=talk,
-                env=dict(self.environ),
+                env={**self.environ, ENDS_WITH: str(os.getpid())},
                 start_new_session=True,
             )
         try:

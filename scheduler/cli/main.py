@@ -119,6 +119,9 @@ def cli(ctx: click.Context, workspace: Path, mode: str | None) -> None:
 
 def main() -> None:
     """Run the command; print one sentence and what to do next for every error."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started us
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - for as long as we live
     debug, stdout = os.environ.get("LAUNCHDAY_DEBUG") == "1", sys.stdout
     try:
         code = cli.main(standalone_mode=False, prog_name="launchday")

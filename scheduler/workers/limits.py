@@ -24,6 +24,8 @@ _STACK = 512 * 1024  # bytes for each of its threads
 _KEPT = frozenset({"PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TZDIR", "TMPDIR"})
 _KEPT_AS = ("LC_", "PYTHON", "SSL_CERT_")
 
+# In a daemon's environment: the process id of the rehearsal that it must not outlive.
+ENDS_WITH = "LAUNCHDAY_ENDS_WITH"
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 1, 4, 36
 _M_ARENA_MAX = -8
 

@@ -226,3 +226,15 @@ def test_at_a_terminal_queue_asks_and_no_changes_nothing(tmp_path: Path) -> None
     assert "Queue 12 changes?" in done.stderr
     assert "Nothing was queued." in done.stderr
     assert launchday(root, "plan", "--exit-code").code == 10
+
+
+def test_a_closed_stdout_is_no_error(tmp_path: Path) -> None:
+    words = [
+        "sh",
+        "-c",
+        'exec "$0" -m scheduler -C "$1" list --json >&-',
+        sys.executable,
+        str(small(tmp_path)),
+    ]
+    said = subprocess.run(words, capture_output=True, text=True, check=False, env=environment())
+    assert (said.returncode, said.stderr) == (0, "")

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from launch.desk import environment, small, stop_platforms, until
+from scheduler.publishers.simulated import process
 from scheduler.store import lock
 
 
@@ -33,3 +34,20 @@ def test_a_daemon_that_is_killed_by_hand_in_a_rehearsal_begins_again(tmp_path: P
     said = json.loads(out)
     assert said["deliveries"] == said["published"] > 0
     assert (said["duplicates"], said["lost"]) == (0, 0)
+
+
+def test_nothing_of_a_rehearsal_outlives_it_when_it_is_killed_itself(tmp_path: Path) -> None:
+    root = small(tmp_path)
+    folder = root / ".launchday/rehearsal"
+    with subprocess.Popen(
+        [sys.executable, "-m", "scheduler", "-C", str(root), "rehearse"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment(),
+    ) as child:
+        # Its sign of life comes after it has tied itself to the rehearsal.
+        until((folder / "daemon.json").exists)
+        child.kill()
+    until(lambda: lock.holder(folder / "daemon.lock") is None)
+    until(lambda: process.running(folder / "platforms") is None)

@@ -126,6 +126,17 @@ def test_with_the_database_damaged_people_are_told_all_the_same(root: Path, box:
     assert len(box.kept) == 2
 
 
+def test_with_nowhere_to_write_people_are_told_all_the_same(root: Path, box: Mailbox) -> None:
+    for name in ("observer.lock", "observer.json"):
+        (root / ".launchday/simulation" / name).mkdir()  # what cannot be opened for writing by anybody
+    lines: list[str] = []
+    observer = Observer(root, "simulation", lines.append, {})
+    assert observer.round() == 7
+    assert subjects(box) == [DOWN]
+    observer.round()
+    assert subjects(box) == [DOWN]  # it knows itself what it has told, as long as it stays
+
+
 def test_with_the_database_locked_people_are_told_all_the_same(root: Path, box: Mailbox) -> None:
     path = root / ".launchday/simulation/launchday.db"
     with sqlite3.connect(path, isolation_level=None) as conn:
