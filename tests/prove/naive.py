@@ -17,7 +17,9 @@ from sqlalchemy import text
 from scheduler.app import open_app
 from scheduler.domain.delivery import State
 from scheduler.services.arm import arm as arm_all
+from scheduler.services.reach import Reach
 from scheduler.store import outbox
+from scheduler.transport.http import Transport
 from tests.prove import marks
 from tests.prove.life import APPROVED, LAUNCH
 
@@ -30,7 +32,8 @@ def main() -> int:
     parser.add_argument("--way", choices=["retry", "mark"])
     asked = parser.parse_args()
     app = open_app(asked.root, "simulation")
-    reach = app.reach()
+    transport = Transport(now=app.clock.seconds)
+    reach = Reach(app.publishers(), transport, app._place(), app._secret())
     while True:
         with app.db.read() as conn:
             waiting = [d for d in outbox.find(conn, states=[State.SCHEDULED]) if d.organisation in APPROVED]
