@@ -35,6 +35,7 @@ from scheduler.services.ground import Ground
 from scheduler.services.lived import Lived, hold_waves
 from scheduler.services.mishap import POINTS, Mishap
 from scheduler.services.reach import Reach
+from scheduler.services.readback import EQUAL
 from scheduler.services.spill import Spill, replay
 from scheduler.store import desk, lock, outbox
 from scheduler.store.lease import Lease
@@ -316,9 +317,13 @@ def look_for_all(app: App, reach: Reach, organisation: str, ground: Ground) -> i
 
 def follow_up(app: App, reach: Reach, organisation: str) -> int:
     """Remove and read back what is due. Nothing is published here, so it asks for no lease."""
+    equal: list[str] = []
 
     def say(one: reconcile.Reconciled) -> None:
-        sys.stderr.write(f"after       {one.delivery.name}    {one.said}\n")
+        if one.said == EQUAL:
+            equal.append(one.delivery.name)  # a wave of them is one line
+        else:
+            sys.stderr.write(f"after       {one.delivery.name}    {one.said}\n")
 
     try:
         after.follow_up(
@@ -326,6 +331,9 @@ def follow_up(app: App, reach: Reach, organisation: str) -> int:
         )
     finally:
         reach.close()
+        if equal:
+            posts = f"{len(equal)} posts" if len(equal) > 1 else equal[0]
+            sys.stderr.write(f"after       {posts}    {EQUAL}\n")
     return 0
 
 

@@ -26,6 +26,8 @@ from scheduler.store.database import Database
 
 ABSENT_LOOKS = 3  # so many, spread over `vanished`, before a person is told that a post is not to be seen
 
+EQUAL = "read back: equal to what was approved"
+
 
 def read_back(
     db: Database, clock: Clock, reach: Reach, timing: Timing, organisation: str = ""
@@ -109,7 +111,7 @@ def _conclude(
     if isinstance(answer, Seen) and not answer.differs:
         fields = {"verified_at": instant(now), "look_at": "", "reason": ""}
         changes.append((d, State.VERIFIED, fields, about("publish.verified", DAEMON, d, facts=facts)))
-        return "read back: equal to what was approved"
+        return EQUAL
     if isinstance(answer, Seen):
         how = plain(answer.differs[:300])
         event = about("publish.mismatch", DAEMON, d, code="differs", said=how, facts=facts)
