@@ -10,8 +10,9 @@ QUICK ?=
 rehearse: $(STAMP) ## the main job: the whole launch against simulated platforms
 	@$(BIN)/launchday rehearse $(ARGS)
 
+# Two at a time: tests of whole launches mostly wait for their instant. More at once would make them late.
 test: lint ## lint and tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

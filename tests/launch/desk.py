@@ -68,6 +68,8 @@ aim: help
 ---
 {words} {{{{ org.area }}}} {{{{ link }}}} {{{{ hashtags }}}}
 """
+# It is out; a read-back that has come already does not change that.
+OUT = ("published", "verified")
 
 
 def small(root: Path) -> Path:

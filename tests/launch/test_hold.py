@@ -13,6 +13,7 @@ import pytest
 
 from launch.desk import (
     LAUNCH,
+    OUT,
     Said,
     approve,
     daemon,
@@ -48,7 +49,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     root = queued(tmp_path_factory.mktemp("held"))
     approve(root, "dorset", "charity")
     told = Story(root)
-    with daemon(root, "--launch-in", "14s") as child:
+    with daemon(root, "--launch-in", "24s") as child:
         until(lambda: runs(root) and now(root) > LAUNCH - timedelta(seconds=30))
         told.said["second daemon"] = launchday(root, "run")
         told.said["status before"] = launchday(root, "status")
@@ -63,9 +64,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         told.said["resume"] = launchday(
             root, "release", "--org", "dorset", "--resume", "--as", "p.shah", "--yes"
         )
-        until(
-            lambda: states(root)["dorset/x/launch"] == states(root)["dorset/mastodon/launch"] == "published"
-        )
+        until(lambda: {states(root)["dorset/x/launch"], states(root)["dorset/mastodon/launch"]} <= set(OUT))
         told.said["release"] = launchday(
             root, "release", "--org", "charity", "--as", "p.shah", "--yes", "--json"
         )
@@ -113,7 +112,7 @@ def test_what_is_unapproved_at_t0_is_missed_and_a_late_approval_does_not_publish
 
 def test_release_with_resume_sends_within_the_window(story: Story) -> None:
     assert story.said["resume"].code == 0
-    assert story.after["dorset/x/launch"] == story.after["dorset/mastodon/launch"] == "published"
+    assert {story.after["dorset/x/launch"], story.after["dorset/mastodon/launch"]} <= set(OUT)
     assert first_arrival(story.root) > LAUNCH
 
 
@@ -126,7 +125,9 @@ def test_release_without_resume_makes_what_was_due_missed(story: Story) -> None:
 def test_status_says_6_for_what_was_missed_though_an_approval_lacks_too(story: Story) -> None:
     said = story.said["status after"]
     assert said.code == 6
-    assert said.json["counts"] == {"missed": 4, "published": 2, "scheduled": 6}
+    counts = dict(said.json["counts"])
+    assert sum(counts.pop(state, 0) for state in OUT) == 2
+    assert counts == {"missed": 4, "scheduled": 6}
     assert said.json["daemon"]["running"]
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from launch.desk import (
     LAUNCH,
+    OUT,
     approve,
     daemon,
     inside,
@@ -36,7 +37,7 @@ def root(tmp_path: Path) -> Iterator[Path]:
 
 
 def launched(root: Path) -> bool:
-    return all(s == "published" for n, s in states(root).items() if n.endswith("/launch"))
+    return all(s in OUT for n, s in states(root).items() if n.endswith("/launch"))
 
 
 def test_yesterdays_file_put_back_sends_nothing_twice(root: Path) -> None:
