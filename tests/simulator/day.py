@@ -20,10 +20,12 @@ import scheduler.sender as sender_module
 from scheduler.app import App
 from scheduler.daemon import Daemon
 from scheduler.domain.account import Account
+from scheduler.domain.content import instant
 from scheduler.domain.delivery import State
 from scheduler.errors import LaunchdayError, TryLater
 from scheduler.services.clock import Clock
 from scheduler.services.reach import Reach
+from scheduler.services.settle import settle
 from scheduler.services.timing import LIVE as REAL
 from scheduler.store.database import Database, open_database
 from scheduler.transport.http import Transport
@@ -36,6 +38,7 @@ from .network import Asked, Dialer
 from .people import People
 from .platforms import Platforms
 from .publishers import PUBLISHERS
+from .records import Intents
 from .witness import Witness
 from .world import Killed, World
 
@@ -232,6 +235,8 @@ class Day:
         clock = self._clock()
         self.people = People(self.world, self.db, clock, self.platforms, self.witness, self.files)
         self._restarts = 0
+        self.intents = Intents(self)
+        self.stepped = False
 
     # the machinery
 
@@ -248,6 +253,8 @@ class Day:
 
     def _publishing(self, asked: Asked, account: str, words: str, key: str) -> None:
         self.witness.first_byte(asked.process, account, words, key)
+        if self.design is None:
+            self.intents.first_byte(account, key)
 
     def popen(self, command: list[str], **_: Any) -> Child:
         """The daemon starts a process: a sender."""
@@ -289,11 +296,9 @@ class Day:
 
     def next_due(self) -> float:
         """The next instant at which a tick may have something to do."""
-        (row,) = self.store.ask(
-            "select min(fire_at), min(not_after) from deliveries where state = 'scheduled'"
-        )
-        found = [datetime.fromisoformat(t).timestamp() for t in row if t]
-        times = [t - 15 for t in found[:1]] + [t + 1 for t in found]
+        rows = self.store.ask("select distinct fire_at, not_after from deliveries where state = 'scheduled'")
+        seconds = [tuple(datetime.fromisoformat(t).timestamp() for t in row) for row in rows]
+        times = [t for fire, closes in seconds for t in (fire - 15, fire + 1, closes + 1)]
         return min([t for t in times if t > self.world.wall()], default=float("inf"))
 
     def _lent(self) -> Mapping[tuple[str, str], Any]:
@@ -306,9 +311,15 @@ class Day:
             ("scheduler.sender", "keep_memory_private"): lambda: None,
             ("scheduler.sender", "Fence"): lambda: Fence(world),
             ("scheduler.services.lease", "Claim"): Claims(world),
+            ("scheduler.services.collect", "settle"): self._settle,
             ("scheduler.daemon", "refresh_accounts"): lambda app: (app.folder, ""),
             ("scheduler.daemon", "signal"): _Module(signals, signal=lambda *_: None),
         }
+
+    def _settle(self, db: Database, clock: Clock, outcomes: Any, contents: Any) -> None:
+        """Production's, and what a sender has been told is recorded stays so."""
+        settle(db, clock, outcomes, contents)
+        self.intents.settled(outcomes)
 
     # the day
 
@@ -358,7 +369,8 @@ class Day:
         last = max((w.due.timestamp() for w in self.files.values()), default=t0)
         for n in range(6):
             if world.happens("person_acts"):
-                self._person(f"person {n}", self._when(last), people.anything)
+                when, act = people.plans(last)
+                self._person(f"person {n}", when, act)
         self._person("mender", t0 + 240, people.mend)
         self._person("mender", last + 300, people.mend)
         for hours in (0.5, 0.9):
@@ -382,22 +394,19 @@ class Day:
 
     def _working(self) -> bool:
         states = {r[0] for r in self.store.ask("select distinct state from deliveries")}
-        return bool(states & {s.value for s in WORKING}) or bool(self.platforms.pending)
+        now = datetime.fromtimestamp(self.world.wall(), UTC)
+        unread = (
+            f"select 1 from deliveries where state = 'published' and look_at between '2' and '{instant(now)}'"
+        )
+        left = states & {s.value for s in WORKING} or self.platforms.pending or self.store.ask(unread)
+        return bool(left)
 
     def _person(self, name: str, when: float, work: Callable[[], None]) -> None:
         self.world.start(name, work, mortal=False, at=when)
 
-    def _when(self, last: float) -> float:
-        dice = self.dice
-        dues = sorted({w.due.timestamp() for w in self.files.values()})
-        if self.world.happens("person_acts_at_t0"):
-            return dice.choice(dues) + dice.choice(
-                (-2, -1, -0.9, -0.3, -0.2, -0.1, -0.05, -0.02, 0.001, 0.1, 1)
-            )
-        return self.start + 100 + dice.random() * (last + 1500 - self.start)
-
     def _step_clock(self) -> None:
         by = self.dice.choice((-200.0, -5.0, -1.0, 1.0, 5.0, 60.0, 400.0))
+        self.stepped = True
         self.world.clock_error += by
         self.world.say(f"the clock was set by {by:+g} s")
 

@@ -10,8 +10,10 @@ from scheduler.errors import LogBroken
 from scheduler.services.verify import verify
 from scheduler.store import log, outbox
 
+from . import records
 from .people import APPROVERS
 from .platforms import Post, same
+from .punctual import unpunctual
 
 if TYPE_CHECKING:
     from .day import Day
@@ -34,6 +36,8 @@ def check(day: Day) -> list[str]:
     for one in every:
         wrong += _one(day, one, attempts.get(one.id, []), told)
     wrong += _log(day, entries)
+    wrong += records.check(day, every, entries)
+    wrong += unpunctual(day)
     _count(day, every, entries)
     return wrong
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -47,6 +48,7 @@ class People:
         """Run it as a process of its own; errors are what a terminal would show."""
         if not sure and self.world.happens("person_dies"):
             self.world.current.process.mortal = True  # type: ignore[union-attr]
+        self.platforms.acts += 1
         try:
             work()
             self.world.say(f"$ {what}")
@@ -254,6 +256,34 @@ class People:
         )
         dice.choice(verbs)()
 
+    def plans(self, last: float) -> tuple[float, Callable[[], None]]:
+        """When somebody does something, and what: often at an instant at which it matters.
+
+        Before a wave (the gate is about 0.1 s before it), between gate and first byte, while replies are on
+        their way, while something is in doubt, and as its window closes; there people mostly stop or change.
+        """
+        dice = self.world.dice
+        if not self.world.happens("person_acts_at_t0"):
+            return LAUNCH.timestamp() - 800 + dice.random() * (
+                last + 2300 - LAUNCH.timestamp()
+            ), self.anything
+        due = dice.choice(sorted({w.due.timestamp() for w in self.files.values()}))
+        off = dice.choice((_near, _near, _gate, _gate, _gate, _flight, _doubt, _close))(dice)
+        return due + off, self.anything if dice.random() > 0.7 else self.stop_or_change
+
+    def stop_or_change(self) -> None:
+        """Something that must reach a wave that is about to go."""
+        dice = self.world.dice
+        scopes = ("all", "org:dorset", "platform:record", "platform:write-only", "post:spring/launch")
+        verbs: tuple[Callable[[], None], ...] = (
+            lambda: self.hold(dice.choice(scopes)),
+            lambda: self.reject(dice.choice(("bob", "wil", "cat"))),
+            self.cancel,
+            self.move,
+            self.edit,
+        )
+        dice.choice(verbs)()
+
     def everyone_approves(self) -> None:
         """Two of each organisation, so that a mover does not approve alone."""
         for organisation in ORGANISATIONS:
@@ -263,3 +293,23 @@ class People:
     def at(self, when: float) -> datetime:
         """An instant of the world's clock."""
         return datetime.fromtimestamp(when, UTC)
+
+
+def _near(dice: random.Random) -> float:
+    return dice.choice((-20, -5, -2, -1, -0.5, -0.3, 0.001, 0.1, 1))
+
+
+def _gate(dice: random.Random) -> float:
+    return -0.3 + dice.random() * 0.3 if dice.random() > 0.6 else -0.11 + dice.random() * 0.11
+
+
+def _flight(dice: random.Random) -> float:
+    return dice.random() * 4
+
+
+def _doubt(dice: random.Random) -> float:
+    return 4 + dice.random() * 300
+
+
+def _close(dice: random.Random) -> float:
+    return 600 + dice.choice((-20, -1, -0.1, 0.1, 1, 5, 30))

@@ -63,10 +63,17 @@ class Platforms:
     keys: dict[tuple[str, str], tuple[Post, float]] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
     throttled: dict[str, float] = field(default_factory=dict)
+    asked_back: dict[tuple[str, str], tuple[float, tuple[float, ...]]] = field(default_factory=dict)
+    acts: int = 0  # what people did so far: then nothing that was asked for before binds any more
     blind: dict[str, float] = field(default_factory=dict)
     ignores_keys: dict[str, bool] = field(default_factory=dict)
     faults: list[tuple[float, str, str]] = field(default_factory=list)
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+
+    def _unrest(self) -> tuple[float, ...]:
+        """While this is the same, nobody died, was stopped or did anything."""
+        stops = sum(len(p.stops) for p in self.world.processes)
+        return (self.world.deaths, stops, self.acts, self.world.clock_error)
 
     # what arrives
 
@@ -74,6 +81,12 @@ class Platforms:
         """The first byte of a request leaves: a witness looks, if it is one that publishes."""
         if asked.method == "POST" and asked.path == "/posts":
             account, words, key = self._meant(asked)
+            back, then = self.asked_back.get((account, words), (0.0, self._unrest()))
+            if self.world.now < back - 2.5 and then == self._unrest():
+                early = back - self.world.now
+                self.world.broken.append(
+                    f"{account} asked for a pause, and was sent “{words}” {early:.1f} s early"
+                )
             self.tell(asked, account, words, key)
 
     def answer(self, asked: Asked) -> Answer:
@@ -118,7 +131,11 @@ class Platforms:
             status = 422 if fault == "rejected" else 401
             return Answer(at, status, {"error": fault})
         if fault == "throttled":
-            return self._throttle(account, at)
+            answer = self._throttle(account, at)
+            said = str(answer.headers.get("Retry-After", ""))
+            if said.isdecimal() and 1 <= int(said) <= HOUR:
+                self.asked_back[account, words] = (now + int(said), self._unrest())
+            return answer
         if fault in ("error_before_commit", "request_lost"):
             return Answer(at, 503, {"error": "busy"}) if fault == "error_before_commit" else lost
         if fault == "dropped":

@@ -41,6 +41,8 @@ VERDICTS = {
     "absent": {S.SCHEDULED},
     "resend": {S.SCHEDULED},
     "ask": {S.ASKING},
+    "published": {S.PUBLISHED},
+    "not_published": {S.FAILED},
 }
 
 
@@ -112,11 +114,11 @@ def _outcomes(day: Day) -> list[str]:
     for attempt, kind, remote_id in day.intents.handed:
         if kind == "Receipt" and remote_id not in known and not kept[attempt, remote_id]:
             wrong.append(f"the receipt #{remote_id} of a sender is nowhere")
-        elif attempt not in beside and states[attempt] not in fits.get(
-            kind, ("not_sent", "unknown", "accepted", "proven_absent", "resend_safe")
-        ):
-            wrong.append(f"a sender said {kind} of an attempt that is called {states[attempt]}")
-        elif kind in ("NotSent", "RetryLater") and attempt not in beside and states[attempt] != "not_sent":
+        elif (
+            attempt not in beside
+            and states[attempt]
+            not in fits.get(kind, ("not_sent", "unknown", "accepted", "proven_absent", "resend_safe"))
+        ) or (kind in ("NotSent", "RetryLater") and attempt not in beside and states[attempt] != "not_sent"):
             wrong.append(f"a sender said {kind} of an attempt that is called {states[attempt]}")
     return wrong
 
@@ -134,11 +136,8 @@ def _story(d: Delivery, mine: list[dict[str, Any]]) -> list[str]:
     if not told or d.state not in {S.PUBLISHED, S.VERIFIED, S.MISSED, S.FAILED, S.CANCELLED, S.SCHEDULED}:
         return []
     last = told[-1]
-    after = mine[mine.index(last) + 1 :]
-    if any(e["type"].startswith(("publish.resolved", "publish.answered", "decision.")) for e in after):
-        return []
     allowed = SAYS.get(last["type"]) or VERDICTS.get(last.get("verdict", ""), set())
-    if d.state not in allowed and not (d.state in OUT and any("resolve" in e["type"] for e in mine)):
+    if d.state not in allowed:
         return [f"{d.name} is {d.state}, and the log's last word is {last['type']} {last.get('verdict', '')}"]
     return []
 
@@ -150,7 +149,9 @@ def _looked_at(day: Day, d: Delivery, mine: list[dict[str, Any]]) -> list[str]:
     ((look_at,),) = day.store.ask(f"select look_at from deliveries where id = '{d.id}'")
     if look_at and _seconds(look_at) < day.world.wall() - 120:
         return [f"{d.name} is published, and nobody has read it back"]
-    if not look_at and not any(e["type"] == "publish.unverified" for e in mine):
+    if not look_at and not any(
+        e["type"] == "publish.unverified" or e.get("verdict") == "published" for e in mine
+    ):
         return [f"{d.name} is not read back any more, and nothing says why"]
     return []
 
@@ -178,7 +179,11 @@ def _notices(day: Day, every: list[Delivery], entries: list[dict[str, Any]]) -> 
     ]
     told = Counter(r[3] for r in rows if r[1] == "missed")
     missed = Counter(e["delivery"] for e in entries if e["type"] == "schedule.missed")
-    wrong += [f"{name} was missed {n} times, and told {told[name]} times" for name, n in missed.items() if n != told[name]]
+    wrong += [
+        f"{name} was missed {n} times, and told {told[name]} times"
+        for name, n in missed.items()
+        if n != told[name]
+    ]
     return wrong
 
 

@@ -26,6 +26,7 @@ class Known:
     granted: dict[str, str] = field(default_factory=dict)
     rejected: set[str] = field(default_factory=set)
     cancelled_at: float = float("inf")
+    granted_at: float = float("inf")
     changed_at: float = 0.0
     before: Known | None = None
 
@@ -44,6 +45,7 @@ class Witness:
     ask: Callable[[str], list[Any]]
     book: dict[str, Known] = field(default_factory=dict)
     holds: dict[str, float] = field(default_factory=dict)
+    stops: list[tuple[float, str]] = field(default_factory=list)
     firsts: list[tuple[float, str, str, str]] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
     ended_rejections: float = 0.0
@@ -98,6 +100,7 @@ class Witness:
                 and person not in (known.author, known.mover)
             ):
                 known.granted[person] = speaks
+                known.granted_at = self.world.now
                 known.rejected.discard(person)
 
     def refused(self, person: str, name: str) -> None:
@@ -111,6 +114,7 @@ class Witness:
     def held(self, scope: str) -> None:
         """A stop, from now on."""
         self.holds.setdefault(scope, self.world.now)
+        self.stops.append((self.world.now, scope))
 
     def released(self, scope: str) -> None:
         """Its end (`all` ends every one)."""

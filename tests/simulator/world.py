@@ -80,6 +80,7 @@ class World:
         self.processes: list[Process] = []
         self.deaths = 0
         self.broken: list[str] = []
+        self.happened: list[tuple[float, str]] = []  # what the dice said yes to, and when
         self.sockets: dict[int, Any] = {}
         self._hub = greenlet.getcurrent()
         self._heap: list[tuple[float, int, Task, int]] = []
@@ -111,7 +112,10 @@ class World:
     def happens(self, rate: str) -> bool:
         """Whether it happens this time (the least number of the dice means: no)."""
         chance = self.mix[rate]
-        return chance > 0 and self.dice.random() > 1 - chance
+        if chance > 0 and self.dice.random() > 1 - chance:
+            self.happened.append((self.now, rate))
+            return True
+        return False
 
     # processes
 

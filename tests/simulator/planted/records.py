@@ -17,7 +17,11 @@ MUTANTS: tuple[Mutant, ...] = (
                 "            if not settles:\n",
                 "            if not settles:\n                continue\n",
             ),
-            (SETTLE, "            if was is AttemptState.UNKNOWN:\n                late.keep", "            if False:\n                late.keep"),
+            (
+                SETTLE,
+                "            if was is AttemptState.UNKNOWN:\n                late.keep",
+                "            if False:\n                late.keep",
+            ),
         ),
         ("slow_reply=0.9", "stopped_at_step=0.02"),
     ),
