@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.simulator.planted import BY_NAME, MUTANTS, Mutant
 
 ROOT = Path(__file__).parents[2]
-DAYS = 60  # within which a mutant has to be found
+DAYS = 30  # within which a mutant has to be found
 QUICK = (
     "no hold check",
     "looks do not settle",

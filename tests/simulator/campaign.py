@@ -115,7 +115,7 @@ class Wanted:
         )
 
 
-def campaign(dice: random.Random) -> dict[str, Wanted]:
+def campaign(dice: random.Random, odd_plan: float = 0.1) -> dict[str, Wanted]:
     """Accounts of every class, a launch for all of them, a later post and threads for some."""
     chosen = [f"{dice.choice(ORGANISATIONS)}/{c}" for c in CLASSES]
     chosen += [f"{dice.choice(ORGANISATIONS)}/{c}" for c in CLASSES if dice.random() > 0.5]
@@ -131,8 +131,8 @@ def campaign(dice: random.Random) -> dict[str, Wanted]:
         made.append(first)
         if dice.random() > 0.6:
             made.append(Wanted(account, "later", later, close=close))
-    if dice.random() > 0.9:  # an embargo that ends, or a blackout that begins, right at a wave
-        odd = dice.randrange(len(made))
+    many = dice.randrange(1, 5) if dice.random() > 1 - odd_plan else 0
+    for odd in dice.sample(range(len(made)), many):  # an embargo or a blackout right at a wave
         start = made[odd].due + timedelta(seconds=dice.choice((-60, 0, 60)))
         if dice.random() > 0.5:
             made[odd] = replace(made[odd], blackout=(start, start + timedelta(minutes=dice.choice((1, 20)))))

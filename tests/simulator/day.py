@@ -231,7 +231,7 @@ class Day:
         self.db = self.store.empty()
         self.platforms = Platforms(self.world, self._publishing)
         self.witness = Witness(self.world, self.store.ask)
-        self.files = campaign(self.dice)
+        self.files = campaign(self.dice, self.mix["odd_plan"])
         clock = self._clock()
         self.people = People(self.world, self.db, clock, self.platforms, self.witness, self.files)
         self._restarts = 0
@@ -367,7 +367,7 @@ class Day:
         if world.happens("clock_steps"):
             self._person("clock", t0 + self.dice.choice((-200, -3, 0.1, 100)), self._step_clock)
         last = max((w.due.timestamp() for w in self.files.values()), default=t0)
-        for n in range(6):
+        for n in range(24 if world.happens("crowd") else 6):
             if world.happens("person_acts"):
                 when, act = people.plans(last)
                 self._person(f"person {n}", when, act)

@@ -125,6 +125,14 @@ class People:
 
         self.command(f"release {scope}{' --resume' if resume else ''}", work, sure=sure)
 
+    def hold_for_a_while(self, scope: str) -> None:
+        """Stop; mostly somebody lets it go on within a minute."""
+        self.hold(scope)
+        if self.world.dice.random() > 0.3:
+            at = self.world.now + self.world.dice.choice((0.5, 3, 20, 60))
+            go_on = lambda: self.release(scope, resume=True)  # noqa: E731 - because it is one line
+            self.world.start("cat", go_on, mortal=False, at=at)
+
     def cancel(self) -> None:
         """Take one or a few out."""
 
@@ -226,6 +234,9 @@ class People:
     def _any(self, states: Iterable[State] = ()) -> Delivery | None:
         wanted = set(states)
         every = [d for d in self.everything() if not wanted or d.state in wanted]
+        trouble = [d for d in every if d.state is State.SCHEDULED and d.attempts]
+        if trouble and self.world.dice.random() > 0.5:
+            return self.world.dice.choice(trouble)  # people look at what is in trouble
         return self.world.dice.choice(every) if every else None
 
     # their day
@@ -264,9 +275,8 @@ class People:
         """
         dice = self.world.dice
         if not self.world.happens("person_acts_at_t0"):
-            return LAUNCH.timestamp() - 800 + dice.random() * (
-                last + 2300 - LAUNCH.timestamp()
-            ), self.anything
+            begin = LAUNCH.timestamp() - 800
+            return begin + dice.random() * (last + 1500 - begin), self.anything
         due = dice.choice(sorted({w.due.timestamp() for w in self.files.values()}))
         off = dice.choice((_near, _near, _gate, _gate, _gate, _flight, _doubt, _close))(dice)
         return due + off, self.anything if dice.random() > 0.7 else self.stop_or_change
@@ -276,7 +286,7 @@ class People:
         dice = self.world.dice
         scopes = ("all", "org:dorset", "platform:record", "platform:write-only", "post:spring/launch")
         verbs: tuple[Callable[[], None], ...] = (
-            lambda: self.hold(dice.choice(scopes)),
+            lambda: self.hold_for_a_while(dice.choice(scopes)),
             lambda: self.reject(dice.choice(("bob", "wil", "cat"))),
             self.cancel,
             self.move,

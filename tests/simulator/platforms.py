@@ -84,9 +84,7 @@ class Platforms:
             back, then = self.asked_back.get((account, words), (0.0, self._unrest()))
             if self.world.now < back - 2.5 and then == self._unrest():
                 early = back - self.world.now
-                self.world.broken.append(
-                    f"{account} asked for a pause, and was sent “{words}” {early:.1f} s early"
-                )
+                self.world.broken.append(f"{account} asked for a pause: “{words}” came {early:.1f} s early")
             self.tell(asked, account, words, key)
 
     def answer(self, asked: Asked) -> Answer:

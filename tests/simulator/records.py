@@ -1,4 +1,4 @@
-"""What is stored must bear out what happened: intents, outcomes, notices, the log, and what was seen after."""
+"""What is stored must bear out what happened: intents, outcomes, notices, the log, and later looks."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def check(day: Day, every: list[Delivery], entries: list[dict[str, Any]]) -> lis
         if once[d.name] == 1:
             wrong += _story(d, mine)
         wrong += _looked_at(day, d, mine) + _receipt(day, d)
-    return wrong + _notices(day, every, entries) + _attempts(day)
+    return wrong + _notices(day, every, entries) + _attempts(day) + _threads(day)
 
 
 def _seconds(at: str) -> float:
@@ -158,6 +158,8 @@ def _looked_at(day: Day, d: Delivery, mine: list[dict[str, Any]]) -> list[str]:
 
 def _receipt(day: Day, d: Delivery) -> list[str]:
     """Its receipt is its own post's; what is verified was there in the very words."""
+    if d.state is S.VERIFIED and not d.remote_id.isdecimal():
+        return [f"{d.name} is called verified, and never was there"]
     if d.state not in OUT or not d.remote_id.isdecimal():
         return []
     post = next((p for p in day.platforms.posts if str(p.number) == d.remote_id), None)
@@ -179,11 +181,9 @@ def _notices(day: Day, every: list[Delivery], entries: list[dict[str, Any]]) -> 
     ]
     told = Counter(r[3] for r in rows if r[1] == "missed")
     missed = Counter(e["delivery"] for e in entries if e["type"] == "schedule.missed")
-    wrong += [
-        f"{name} was missed {n} times, and told {told[name]} times"
-        for name, n in missed.items()
-        if n != told[name]
-    ]
+    for name, n in missed.items():
+        if n != told[name]:
+            wrong.append(f"{name} was missed {n} times, and told {told[name]} times")
     return wrong
 
 
@@ -200,4 +200,17 @@ def _attempts(day: Day) -> list[str]:
     for raw, name in day.store.ask("select extra, name from deliveries"):
         if not isinstance(json.loads(raw), dict):
             wrong.append(f"{name} has a damaged receipt")
+    return wrong
+
+
+def _threads(day: Day) -> list[str]:
+    """No part of a thread is there before the part that it answers to."""
+    wrong = []
+    for post in day.platforms.posts:
+        if " 2 for " in post.words and not post.parent:
+            wrong.append(f"“{post.words}” answers to nothing")
+        elif " 2 for " in post.words:
+            before = [p for p in day.platforms.posts if str(p.number) == post.parent and p.at <= post.at]
+            if not any(" 1 for " in p.words and p.account == post.account for p in before):
+                wrong.append(f"“{post.words}” answers to #{post.parent}, which is not its first part")
     return wrong

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from .mutant import AMBIGUOUS, COLLECT, EVENTS, HOLD, NO_DEATHS, RECONCILE, RETRY, SETTLE, WINDOWS, Mutant
+from .mutant import (
+    AMBIGUOUS,
+    BUSY_PEOPLE,
+    COLLECT,
+    EVENTS,
+    HOLD,
+    NEVER_SURE,
+    RECONCILE,
+    RETRY,
+    SETTLE,
+    WINDOWS,
+    Mutant,
+)
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
@@ -13,7 +25,7 @@ MUTANTS: tuple[Mutant, ...] = (
             (RETRY, "settled = look.now >= look.deadline + look.settle", "settled = True"),
             (RECONCILE, "if answered and settled and apart:", "if answered:"),
         ),
-        ("commit_late=0.3", "look_fails=0", *NO_DEATHS),
+        ("commit_late=0.3", "look_fails=0"),
     ),
     Mutant(
         "looks do not settle",
@@ -22,7 +34,7 @@ MUTANTS: tuple[Mutant, ...] = (
             (RETRY, "settled = look.now >= look.deadline + look.settle", "settled = True"),
             (RECONCILE, "settled = one.at >= deadline + timing.settle", "settled = True"),
         ),
-        ("commit_late=0.3", "read_lag=0.9", "look_fails=0", *NO_DEATHS),
+        ("commit_late=0.3", "read_lag=0.9", "look_fails=0"),
     ),
     Mutant(
         "listing sent again at once",
@@ -52,7 +64,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "unanswered looks count",
         "a look that failed is an absent look",
         ((RECONCILE, "answered = one.result is None", "answered = not isinstance(one.result, Receipt)"),),
-        ("reply_lost=0.3", "look_fails=0.7", *NO_DEATHS),
+        ("reply_lost=0.3", "look_fails=0.7"),
     ),
     Mutant(
         "5xx is not sent",
@@ -64,7 +76,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 'if isinstance(result, RetryLater | NotSent) or result.code.startswith("http_5"):',
             ),
         ),
-        ("error_after_commit=0.3", *NO_DEATHS),
+        ("error_after_commit=0.3"),
     ),
     Mutant(
         "timeout is not sent",
@@ -100,7 +112,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 'inbox.put((delivery_id, Receipt("1", "https://x.example/1")))',
             ),
         ),
-        ("request_lost=0.3", *NO_DEATHS),
+        ("request_lost=0.3"),
     ),
     Mutant(
         "adopted without proof of death",
@@ -109,7 +121,7 @@ MUTANTS: tuple[Mutant, ...] = (
             (RECONCILE, "if late or is_dead(attempt.sender):", "if True:"),
             ("scheduler.daemon", "or (doubt and not self._jobs.sending)", "or doubt"),
         ),
-        ("slow_reply=0.9", "stopped_at_step=0.02"),
+        ("request_lost=0.4", "slow_reply=0.9", "error_before_commit=0.2"),
     ),
     Mutant(
         "a deadline is a death",
@@ -120,25 +132,25 @@ MUTANTS: tuple[Mutant, ...] = (
             (RETRY, "settled = look.now >= look.deadline + look.settle", "settled = True"),
             (RECONCILE, "settled = one.at >= deadline + timing.settle", "settled = True"),
         ),
-        ("commit_late=0.3", "look_fails=0", *NO_DEATHS),
+        ("commit_late=0.3", "look_fails=0"),
     ),
     Mutant(
         "missed before it is looked for",
         "closing windows forgets open attempts",
         ((WINDOWS, "landing = outbox.with_attempt(conn, ids, MAY_STILL_LAND)", "landing = set()"),),
-        ("reply_lost=0.3", "commit_late=0.3", "dns_fails=0.3"),
+        NEVER_SURE,
     ),
     Mutant(
         "given up though it may land",
         "missed is told while an earlier attempt may still land",
         ((EVENTS, "    if d.id in landing:", "    if False:"),),
-        ("commit_late=0.3", "dns_fails=0.4"),
+        NEVER_SURE,
     ),
     Mutant(
         "failed though it may land",
         "failed is told while an earlier attempt may still land",
         ((SETTLE, "elif state is State.FAILED and delivery.id in landing:", "elif False:"),),
-        ("commit_late=0.3", "rejected=0.4"),
+        ("reply_lost=0.45", "rejected=0.45"),
     ),
     Mutant(
         "cancelled though it may land",
@@ -150,7 +162,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "landing = set()\n        going",
             ),
         ),
-        ("commit_late=0.5", "dns_fails=0.5", "person_acts=1"),
+        (*NEVER_SURE, *BUSY_PEOPLE),
     ),
     Mutant(
         "questions are never asked",

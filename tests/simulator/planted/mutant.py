@@ -13,7 +13,7 @@ class Mutant:
     what: str
     edits: tuple[tuple[str, str, str], ...]
     rates: tuple[str, ...] = ()
-    mix: str = "hostile"
+    mix: str = "standard"
 
 
 GATES = "scheduler.domain.gates"
@@ -40,7 +40,9 @@ REVIEW = "scheduler.services.review"
 FENCE = "scheduler.transport.fence"
 BLIND_LOOK = (SENDER, "return desk.stop_epoch(looking) == passed.epoch", "return True")
 SURE = ("look_fails=0", "killed_at_step=0")
-NO_DEATHS = ("killed_at_step=0.0005", "stopped_at_step=0")
-AMBIGUOUS = ("reply_lost=0.2", "error_after_commit=0.2", "commit_late=0.1", *NO_DEATHS)
-BUSY_PEOPLE = ("person_acts=1", "person_acts_at_t0=0.9", *NO_DEATHS)
+AMBIGUOUS = ("reply_lost=0.2", "error_after_commit=0.2", "commit_late=0.1")
+# The record class: an attempt that may have landed, and then nothing but refusals or pauses until the end.
+NEVER_SURE = ("reply_lost=0.45", "throttled=0.5")
+ODD_PLANS = ("odd_plan=1",)
+BUSY_PEOPLE = ("person_acts=1", "person_acts_at_t0=1", "crowd=1")
 OFTEN_STOPPED = ("stopped_at_step=0.03",)

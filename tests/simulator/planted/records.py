@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from .mutant import AMBIGUOUS, COLLECT, GATE, LOG, NO_DEATHS, NOTICES, OUTBOX, READBACK, SETTLE, Mutant
+from .mutant import AMBIGUOUS, COLLECT, GATE, LOG, NOTICES, OUTBOX, READBACK, SETTLE, Mutant
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
@@ -77,7 +77,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "if answer is None or isinstance(answer, Seen):",
             ),
         ),
-        ("dropped=0.3", *NO_DEATHS),
+        ("dropped=0.3"),
     ),
     Mutant(
         "read-back never",
@@ -94,6 +94,6 @@ MUTANTS: tuple[Mutant, ...] = (
                 "if False:",
             ),
         ),
-        AMBIGUOUS,
+        (*AMBIGUOUS, "answers_late=0"),
     ),
 )

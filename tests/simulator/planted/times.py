@@ -4,21 +4,7 @@
 
 from __future__ import annotations
 
-from .mutant import (
-    AMBIGUOUS,
-    EVENTS,
-    FENCE,
-    GATE,
-    GATES,
-    NO_DEATHS,
-    OFTEN_STOPPED,
-    OUTBOX,
-    RECONCILE,
-    SENDER,
-    SETTLE,
-    VOLLEY,
-    Mutant,
-)
+from .mutant import AMBIGUOUS, EVENTS, FENCE, GATE, GATES, ODD_PLANS, OUTBOX, SENDER, SETTLE, VOLLEY, Mutant
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
@@ -32,7 +18,6 @@ MUTANTS: tuple[Mutant, ...] = (
             ),
             (SENDER, "max(due.instants)", "max(due.instants) - timedelta(seconds=3)"),
         ),
-        NO_DEATHS,
     ),
     Mutant(
         "overdue takes what is not due",
@@ -40,9 +25,9 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             (SENDER, "past = tuple(i for i in due.instants if i <= app.clock.now())", "past = due.instants"),
             (
-                "scheduler.daemon",
-                "late = sorted(instant(at) for at in waves if at <= now)",
-                "late = sorted(instant(at) for at in waves)",
+                "scheduler.services.waves",
+                "late = {at: frozenset(waves[at]) for at in sorted(waves) if at <= now}",
+                "late = {at: frozenset(waves[at]) for at in sorted(waves)}",
             ),
             (
                 GATES,
@@ -50,7 +35,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "if False:",
             ),
         ),
-        NO_DEATHS,
+        ("restart_slow=0.7", "killed_at_step=0.005", "throttled=0.2"),
     ),
     Mutant(
         "window not looked at",
@@ -60,13 +45,13 @@ MUTANTS: tuple[Mutant, ...] = (
             (OUTBOX, "_d.c.not_after < instant(now))", "_d.c.due < instant(now.replace(year=now.year - 1)))"),
             (EVENTS, 'fields.get("fire_at", "") > instant(one.not_after)', "False"),
         ),
-        ("restart_slow=1", "killed_at_step=0.01"),
+        ("stopped_at_step=0.02", "killed_at_step=0.005", "restart_slow=1"),
     ),
     Mutant(
         "embargo not looked at",
         "the gate does not look at embargoes",
         ((GATES, "    if (leaves if at is None else at) < delivery.embargo:", "    if False:"),),
-        NO_DEATHS,
+        ODD_PLANS,
     ),
     Mutant(
         "blackout off by one",
@@ -78,36 +63,24 @@ MUTANTS: tuple[Mutant, ...] = (
                 "if start <= instant(leaves - timedelta(seconds=1)) and instant(leaves + timedelta(seconds=60)) < end:",
             ),
         ),
-        NO_DEATHS,
+        ODD_PLANS,
     ),
     Mutant(
         "blackout not looked at",
         "the gate does not look at blackouts",
         ((GATES, "if start <= instant(leaves) < end:", "if False:"),),
-        NO_DEATHS,
+        ODD_PLANS,
     ),
     Mutant(
         "sent before the intent",
-        "the gate writes no intent and no state: it is sent again and again",
-        (
-            (
-                GATE,
-                "        if why := _shut(one, known, armed[one.id], at):",
-                '        if (why := _shut(one, known, armed[one.id], at)) and {g.code for g in why} - {"in_doubt", "state"}:',
-            ),
-            (
-                RECONCILE,
-                'State.UNCONFIRMED,\n                    {"reason": why}',
-                'State.SCHEDULED,\n                    {"reason": why}',
-            ),
-        ),
-        ("killed_at_step=0.02",),
+        "the gate lets through, and writes nothing",
+        ((GATE, "        _write(conn, now, intents, sender, deadline, ground.epoch)\n", ""),),
     ),
     Mutant(
         "no fence",
         "a sender that was stopped goes on when it is woken",
         ((FENCE, "BUDGET = 4.0", "BUDGET = 40000.0"), (VOLLEY, "_STALE = 0.25", "_STALE = 40000.0")),
-        (*OFTEN_STOPPED, "person_acts=1"),
+        ("stopped_at_step=0.03", "person_acts=1"),
     ),
     Mutant(
         "thread without its parent",
@@ -120,7 +93,7 @@ MUTANTS: tuple[Mutant, ...] = (
             ),
             ("scheduler.services.arm", "if delivery.after and parent is None:", "if False:"),
         ),
-        ("dns_fails=0.3",),
+        ("dns_fails=0.3", "prepare_fails=0.3"),
     ),
     Mutant(
         "429 is unknown for ever",
