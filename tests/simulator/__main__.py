@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--seed", type=int, default=1, help="the first day's seed; each further day has the next"
     )
-    parser.add_argument("--mix", default="standard", help="standard, hostile or quiet")
+    parser.add_argument("--mix", default="", help="standard (if none is given), hostile or quiet")
     parser.add_argument("--rate", action="append", default=[], metavar="NAME=VALUE", help="another rate")
     parser.add_argument("--trace", action="store_true", help="print the day")
     parser.add_argument("--mix-table", action="store_true", help="print every rate and leave")
@@ -34,14 +34,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         planted.plant(asked.mutant)
         known = planted.BY_NAME[asked.mutant]
-        asked.mix, asked.rate = known.mix, [*known.rates, *asked.rate]
+        asked.mix, asked.rate = asked.mix or known.mix, [*known.rates, *asked.rate]
     from .days import Tally, chosen, play
     from .mix import markdown
 
     if asked.mix_table:
         print(markdown())  # noqa: T201 - because this is its data
         return 0
-    mix = chosen(asked.mix, asked.rate)
+    mix = chosen(asked.mix or "standard", asked.rate)
     tally = Tally()
     say = (lambda line: sys.stdout.write(f"{line}\n")) if asked.trace else None
     for seed, day in play(range(asked.seed, asked.seed + asked.days), mix, say, asked.naive):

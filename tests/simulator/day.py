@@ -24,6 +24,7 @@ from scheduler.domain.content import instant
 from scheduler.domain.delivery import State
 from scheduler.errors import LaunchdayError, TryLater
 from scheduler.services.clock import Clock
+from scheduler.services.gate import Passed, gate
 from scheduler.services.reach import Reach
 from scheduler.services.settle import settle
 from scheduler.services.timing import LIVE as REAL
@@ -312,9 +313,18 @@ class Day:
             ("scheduler.sender", "Fence"): lambda: Fence(world),
             ("scheduler.services.lease", "Claim"): Claims(world),
             ("scheduler.services.collect", "settle"): self._settle,
+            ("scheduler.sender", "gate"): self._gate,
             ("scheduler.daemon", "refresh_accounts"): lambda app: (app.folder, ""),
             ("scheduler.daemon", "signal"): _Module(signals, signal=lambda *_: None),
         }
+
+    def _gate(self, *given: Any, **named: Any) -> Passed:
+        """Production's; between it and the first byte people are quick."""
+        passed = gate(*given, **named)
+        if passed.attempts and self.world.happens("person_between"):
+            when = self.world.now + self.dice.random() * 0.1
+            self._person("somebody quick", when, self.people.stop_or_change)
+        return passed
 
     def _settle(self, db: Database, clock: Clock, outcomes: Any, contents: Any) -> None:
         """Production's, and what a sender has been told is recorded stays so."""

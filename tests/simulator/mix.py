@@ -121,6 +121,7 @@ TABLE: tuple[Rate, ...] = (
         "share of those that happen in the last two seconds before a wave, or right after",
     ),
     Rate("crowd", 0.05, 0.2, "per day: there are 24 such chances instead of 6"),
+    Rate("person_between", 0.02, 0.1, "per gate: somebody stops or changes something right after it"),
     Rate("odd_plan", 0.1, 0.3, "per day: embargoes and blackouts begin and end right at a wave"),
     Rate("person_dies", 0.005, 0.05, "per command of a person: it is killed at some step"),
     Rate("answers_late", 0.3, 0.5, "share of questions that a person answers only after an hour, or never"),

@@ -21,6 +21,7 @@ HARMLESS = frozenset(
         "approved_late",
         "person_acts",
         "person_acts_at_t0",
+        "person_between",
         "look_fails",
         "looks_fail_long",
         "throttled_names_time",

@@ -14,11 +14,12 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
-from . import doubt, records, stops, times
+from . import doubt, records, stops, times, unaimed
 from .mutant import Mutant
 
 MUTANTS: tuple[Mutant, ...] = (*stops.MUTANTS, *times.MUTANTS, *doubt.MUTANTS, *records.MUTANTS)
-BY_NAME = {m.name: m for m in MUTANTS}
+UNAIMED = unaimed.MUTANTS
+BY_NAME = {m.name: m for m in (*MUTANTS, *UNAIMED)}
 
 
 class Planter(importlib.abc.MetaPathFinder, importlib.abc.Loader):

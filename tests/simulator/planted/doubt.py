@@ -76,7 +76,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 'if isinstance(result, RetryLater | NotSent) or result.code.startswith("http_5"):',
             ),
         ),
-        ("error_after_commit=0.3"),
+        ("error_after_commit=0.3",),
     ),
     Mutant(
         "timeout is not sent",
@@ -112,7 +112,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 'inbox.put((delivery_id, Receipt("1", "https://x.example/1")))',
             ),
         ),
-        ("request_lost=0.3"),
+        ("request_lost=0.3",),
     ),
     Mutant(
         "adopted without proof of death",

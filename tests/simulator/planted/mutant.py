@@ -44,5 +44,5 @@ AMBIGUOUS = ("reply_lost=0.2", "error_after_commit=0.2", "commit_late=0.1")
 # The record class: an attempt that may have landed, and then nothing but refusals or pauses until the end.
 NEVER_SURE = ("reply_lost=0.45", "throttled=0.5")
 ODD_PLANS = ("odd_plan=1",)
-BUSY_PEOPLE = ("person_acts=1", "person_acts_at_t0=1", "crowd=1")
+BUSY_PEOPLE = ("person_acts=1", "person_acts_at_t0=1", "crowd=1", "person_between=0.5")
 OFTEN_STOPPED = ("stopped_at_step=0.03",)

@@ -77,7 +77,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "if answer is None or isinstance(answer, Seen):",
             ),
         ),
-        ("dropped=0.3"),
+        ("dropped=0.3",),
     ),
     Mutant(
         "read-back never",
