@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.simulator.planted import BY_NAME, MUTANTS, Mutant
+from tests.simulator.planted import BY_NAME, MUTANTS, UNAIMED, Mutant
 
 ROOT = Path(__file__).parents[2]
 DAYS = 30  # within which a mutant has to be found
@@ -23,8 +23,13 @@ QUICK = (
 
 
 def found(mutant: Mutant, seed: int, days: int = DAYS) -> str:
-    """What was found first, "" where nothing was."""
-    command = [sys.executable, "-m", "tests.simulator", "--mutant", mutant.name]
+    """What was found first, "" where nothing was. What has no rates of its own is played in both mixes."""
+    mixes = (mutant.mix,) if mutant.rates else ("standard", "hostile")
+    return next((how for mix in mixes if (how := _found(mutant, seed, days, mix))), "")
+
+
+def _found(mutant: Mutant, seed: int, days: int, mix: str) -> str:
+    command = [sys.executable, "-m", "tests.simulator", "--mutant", mutant.name, "--mix", mix]
     command += ["--days", str(days), "--seed", str(seed)]
     environ = {**os.environ, "PYTHONHASHSEED": "0"}
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environ, check=False)
@@ -37,8 +42,16 @@ def found(mutant: Mutant, seed: int, days: int = DAYS) -> str:
 
 
 def run(*, quick: bool, seed: int, say: Callable[[str], None]) -> dict[str, object]:
-    """Plant every bug (a few where `quick`), two at a time."""
-    return play([BY_NAME[n] for n in QUICK] if quick else MUTANTS, seed, say)
+    """Plant every bug (a few where `quick`), two at a time; those that nothing was aimed at apart."""
+    if quick:
+        return play([BY_NAME[n] for n in QUICK], seed, say)
+    others = play(UNAIMED, seed, say)
+    figures = play(MUTANTS, seed, say)
+    return figures | {
+        "mutants_unaimed": others["mutants"],
+        "mutants_unaimed_survived": others["mutants_survived"],
+        "mutants_unaimed_names": others["mutants_names"],
+    }
 
 
 def play(mutants: Iterable[Mutant], seed: int, say: Callable[[str], None]) -> dict[str, object]:
