@@ -48,7 +48,7 @@ class People:
         """Run it as a process of its own; errors are what a terminal would show."""
         if not sure and self.world.happens("person_dies"):
             self.world.current.process.mortal = True  # type: ignore[union-attr]
-        self.platforms.acts += 1
+        self.platforms.acts += what.startswith(("retry", "release", "move", "queue"))
         try:
             work()
             self.world.say(f"$ {what}")

@@ -62,18 +62,20 @@ class Platforms:
     containers: dict[str, Container] = field(default_factory=dict)
     keys: dict[tuple[str, str], tuple[Post, float]] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
+    refused_since: dict[str, tuple[float, tuple[float, ...]]] = field(default_factory=dict)
     throttled: dict[str, float] = field(default_factory=dict)
     asked_back: dict[tuple[str, str], tuple[float, tuple[float, ...]]] = field(default_factory=dict)
-    acts: int = 0  # what people did so far: then nothing that was asked for before binds any more
+    acts: int = 0  # other tries that people asked for so far: then no pause binds any more
     blind: dict[str, float] = field(default_factory=dict)
     ignores_keys: dict[str, bool] = field(default_factory=dict)
     faults: list[tuple[float, str, str]] = field(default_factory=list)
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def _unrest(self) -> tuple[float, ...]:
-        """While this is the same, nobody died, was stopped or did anything."""
-        stops = sum(len(p.stops) for p in self.world.processes)
-        return (self.world.deaths, stops, self.acts, self.world.clock_error)
+        """While this is the same, no sender died or was stopped, and nobody asked for another try."""
+        senders = [p for p in self.world.processes if p.name.startswith("wave")]
+        gone, stops = sum(p.code == -9 for p in senders), sum(len(p.stops) for p in senders)
+        return (gone, stops, self.acts, self.world.clock_error)
 
     # what arrives
 
@@ -85,6 +87,9 @@ class Platforms:
             if self.world.now < back - 2.5 and then == self._unrest():
                 early = back - self.world.now
                 self.world.broken.append(f"{account} asked for a pause: “{words}” came {early:.1f} s early")
+            since, then = self.refused_since.get(account, (self.world.now, ()))
+            if self.world.now > since + 40 and account in self.refused and then == self._unrest():
+                self.world.broken.append(f"{account} refused our token, and was sent “{words}” after that")
             self.tell(asked, account, words, key)
 
     def answer(self, asked: Asked) -> Answer:
@@ -126,6 +131,7 @@ class Platforms:
         if fault in ("rejected", "unauthorised"):
             if fault == "unauthorised":
                 self.refused.add(account)
+                self.refused_since[account] = (now, self._unrest())
             status = 422 if fault == "rejected" else 401
             return Answer(at, status, {"error": fault})
         if fault == "throttled":

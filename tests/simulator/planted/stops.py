@@ -129,4 +129,14 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
         BUSY_PEOPLE,
     ),
+    Mutant(
+        "foreseen long ago",
+        "the gate goes by what it foresaw, whatever was committed since; nor does the last look notice a stop",
+        (
+            (GATE, "if mark != self.mark or not before", "if not before"),
+            ("scheduler.services.foresight", "self._changes.mark() != self._foreseen.mark", "False"),
+            BLIND_LOOK,
+        ),
+        BUSY_PEOPLE,
+    ),
 )

@@ -21,7 +21,7 @@ from .mutant import (
 )
 
 PUT_OFF = "scheduler.services.put_off"
-RETRACT = "scheduler.services.retract"
+RETRACT = "scheduler.services.remove"
 RETRIED = "scheduler.services.retry"
 RESOLVE = "scheduler.services.resolve"
 WAVES = "scheduler.services.waves"
