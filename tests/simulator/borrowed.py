@@ -6,6 +6,7 @@ module of that name for the length of a day. So the production code runs unchang
 
 from __future__ import annotations
 
+import itertools
 import os
 import queue
 import random
@@ -267,10 +268,11 @@ def _poll(
 
 def modules(world: World, popen: Callable[..., Any]) -> dict[int, Any]:
     """The simulated module for each real one, by its identity."""
-    dice = world.dice
+    dice, numbers = world.dice, itertools.count()
 
     def urandom(count: int) -> bytes:
-        return dice.getrandbits(8 * count).to_bytes(count, "big")
+        # However few choices the dice have left, no two are the same.
+        return (dice.getrandbits(8 * count) ^ next(numbers)).to_bytes(count, "big")
 
     def pid() -> int:
         return world.current.process.pid if world.current else 1

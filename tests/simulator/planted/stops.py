@@ -131,7 +131,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "foreseen long ago",
-        "the gate goes by what it foresaw, whatever was committed since; nor does the last look notice a stop",
+        "the gate goes by what it foresaw, whatever was committed since; nor is there a last look",
         (
             (GATE, "if mark != self.mark or not before", "if not before"),
             ("scheduler.services.foresight", "self._changes.mark() != self._foreseen.mark", "False"),
