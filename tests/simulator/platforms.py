@@ -137,7 +137,8 @@ class Platforms:
         if fault == "throttled":
             answer = self._throttle(account, at)
             said = str(answer.headers.get("Retry-After", ""))
-            if said.isdecimal() and 1 <= int(said) <= HOUR:
+            # A clock that is wrong reads the platform's times wrongly: that is told, and not held against it.
+            if said.isdecimal() and 1 <= int(said) <= HOUR and not self.world.clock_error:
                 self.asked_back[account, words] = (now + int(said), self._unrest())
             return answer
         if fault in ("error_before_commit", "request_lost"):
