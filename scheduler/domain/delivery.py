@@ -36,7 +36,7 @@ MAY_BECOME: Mapping[State, frozenset[State]] = {
     # Failed: its own sender, given up too early, says that the platform refused it.
     S.UNCONFIRMED: frozenset({S.PUBLISHED, S.SCHEDULED, S.FAILED, S.ASKING}),
     # Retracted: a person took it off the platform and looked.
-    S.ASKING: frozenset({S.PUBLISHED, S.SCHEDULED, S.FAILED, S.RETRACTING, S.RETRACTED}),
+    S.ASKING: frozenset({S.PUBLISHED, S.FAILED, S.RETRACTING, S.RETRACTED}),
     S.PUBLISHED: frozenset({S.VERIFIED, S.ASKING, S.RETRACTING}),
     S.VERIFIED: frozenset({S.RETRACTING, S.ASKING}),
     S.RETRACTING: frozenset({S.RETRACTED, S.ASKING}),

@@ -156,7 +156,7 @@ def _receipt(conn: Connection, now: datetime, case: _Case, word: Receipt) -> boo
 def _unknown(conn: Connection, now: datetime, case: _Case) -> None:
     """Its sender was taken for dead, and it did send: "not there" was said too early."""
     d = case.delivery
-    if A(case.attempt.state) is A.PROVEN_ABSENT and d.state in (S.SCHEDULED, *_TOLD_NOT_OUT):
+    if A(case.attempt.state) is A.PROVEN_ABSENT:
         _ask(conn, now, d, "an attempt that was taken for absent was sent after all, and may be out", {})
 
 

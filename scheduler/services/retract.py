@@ -13,7 +13,7 @@ from scheduler.domain.delivery import Delivery, State
 from scheduler.evidence.entry import Actor
 from scheduler.services.clock import Clock
 from scheduler.services.events import about
-from scheduler.store import outbox
+from scheduler.store import desk, outbox
 from scheduler.store.database import Database
 
 MAY_BE_OUT = (State.PUBLISHED, State.VERIFIED, State.ASKING)
@@ -44,6 +44,8 @@ def mark(db: Database, clock: Clock, actor: Actor, wanted: Sequence[Delivery], n
             "retract_asked_at": instant(now),
             "reason": f"{actor.id} asked for its removal",
         }
+        if outbox.find(conn, states=[State.PUBLISHING], after=[d.id for d in going]):
+            desk.advance_stop_epoch(conn)  # a reply to what is taken down stops at its last look
         outbox.change(
             conn,
             now,

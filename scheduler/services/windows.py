@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from scheduler.domain.delivery import MAY_STILL_LAND, OPEN_ATTEMPT, Delivery
+from scheduler.domain.delivery import MAY_STILL_LAND, Delivery
 from scheduler.domain.gates import Facts, gates
 from scheduler.services import safe
 from scheduler.services.clock import Clock
@@ -26,14 +26,9 @@ def close_windows(db: Database, clock: Clock) -> tuple[Delivery, ...]:
         safe.suspect(conn, now, LIVE.reply_within)
         late = outbox.due_past(conn, now)
         ids = [d.id for d in late]
-        open_still = outbox.with_attempt(conn, ids, OPEN_ATTEMPT)
         landing = outbox.with_attempt(conn, ids, MAY_STILL_LAND)
         known = facts(conn, clock, late, {})
-        changes = [
-            given_up(one, DAEMON, "window", _why_missed(one, known), landing)
-            for one in late
-            if one.id not in open_still
-        ]
+        changes = [given_up(one, DAEMON, "window", _why_missed(one, known), landing) for one in late]
         outbox.change(conn, now, changes)
     return tuple(d for d, *_ in changes)
 

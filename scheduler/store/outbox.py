@@ -117,6 +117,9 @@ def revise(conn: Connection, delivery: Delivery, fields: Mapping[str, Any]) -> N
 
     Raises RefusedTransition where it began to publish meanwhile.
     """
+    to = State(fields.get("state", delivery.state))
+    if to is not delivery.state and to not in MAY_BECOME[delivery.state]:
+        raise RefusedTransition(f"{delivery.name} is {delivery.state} and cannot become {to}")
     done = conn.execute(
         update(_d)
         .where(_d.c.id == delivery.id, _d.c.state == delivery.state.value, _d.c.revision == delivery.revision)

@@ -8,7 +8,7 @@ import pytest
 
 from scheduler.domain.delivery import State
 from scheduler.domain.publisher import Receipt
-from scheduler.errors import CannotTell
+from scheduler.errors import CannotTell, OutcomeUnknown
 from scheduler.services.arm import unstored
 from scheduler.services.resolve import resolve
 from scheduler.services.retract import mark
@@ -52,6 +52,14 @@ def test_both_receipts_after_both_tries_were_given_up(house: House, word: Receip
     hears(house, one, second, word)
     assert (house.get(name).state, house.attempts(name)) == (state, ["proven_absent", "accepted"])
     no_more_requests(house, name)
+
+
+def test_a_first_try_that_was_sent_after_all_beside_a_second_one_is_told(house: House) -> None:
+    name, one, first = absent(house)
+    house.launch("ok", at=house.get(name).fire_at)
+    hears(house, one, first, OutcomeUnknown("timeout", "no reply came"))
+    assert house.get(name).state is State.ASKING
+    assert "was sent after all" in house.get(name).reason
 
 
 def blind(*_: object) -> None:

@@ -9,6 +9,7 @@ import pytest
 from scheduler.domain.delivery import State
 from scheduler.services.arm import arm
 from scheduler.services.resolve import resolve
+from scheduler.services.retract import mark
 from scheduler.services.windows import close_windows
 
 from .house import LAUNCH, House, actor, rendered
@@ -48,6 +49,16 @@ def test_no_part_goes_while_the_one_before_it_is_not_certainly_out(thread: House
     passed = thread.gate(waiting, later)
     assert passed.attempts == {}
     assert {g.code for _, why in passed.shut for g in why} == {"after"}
+
+
+def test_a_part_stops_at_its_last_look_when_the_one_before_it_is_taken_down(thread: House) -> None:
+    thread.launch()
+    at = thread.get(SECOND).fire_at
+    passed = thread.gate(thread.arm(at), at)
+    assert mark(thread.db, thread.clock, actor("bob"), [thread.get(FIRST)], "wrong figure").asked
+    assert not thread.fire(passed, at)
+    assert thread.get(SECOND).state is State.SCHEDULED
+    assert len(thread.world.posts) == 1
 
 
 def test_a_part_whose_first_part_is_found_later_goes_then(thread: House) -> None:

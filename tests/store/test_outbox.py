@@ -90,6 +90,12 @@ def test_a_revision_that_is_stale_is_refused(db: Database, clock: Clock) -> None
         outbox.change(conn, NOON, [(one, State.CANCELLED, {}, event())])
 
 
+def test_a_revision_that_changes_the_state_keeps_to_the_table_too(db: Database, clock: Clock) -> None:
+    one = stored(db, clock, State.PUBLISHED)
+    with pytest.raises(RefusedTransition, match="cannot become"), db.write() as conn:
+        outbox.revise(conn, one, {"state": State.SCHEDULED.value})
+
+
 def test_one_delivery_cannot_change_twice_in_one_go(db: Database, clock: Clock) -> None:
     one = one_delivery(db, clock)
     with pytest.raises(RefusedTransition), db.write() as conn:
