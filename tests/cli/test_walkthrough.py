@@ -97,7 +97,9 @@ def test_list_and_log_and_verify_agree_about_what_went_out(story: Story) -> None
     log = must(story.root, "log", "--type", "publish.accepted", "--json").json["items"]
     assert {e["delivery"]: e["receipt"]["url"] for e in log} == {i["delivery"]: i["url"] for i in listed}
     swrocu = must(story.root, "log", "--since", "launch", "--org", "swrocu", "--json").json["items"]
-    assert Counter(e["type"] for e in swrocu) == {"publish.attempted": 4, "publish.accepted": 4}
+    types = Counter(e["type"] for e in swrocu)
+    assert types.pop("publish.verified", 0) <= 4  # as many as have been read back by now
+    assert types == {"publish.attempted": 4, "publish.accepted": 4}
     assert (
         "28 published, each with the bytes its approvers approved." in must(story.root, "log", "verify").out
     )

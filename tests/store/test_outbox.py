@@ -91,7 +91,8 @@ def test_a_revision_that_is_stale_is_refused(db: Database, clock: Clock) -> None
 
 
 def test_a_revision_that_changes_the_state_keeps_to_the_table_too(db: Database, clock: Clock) -> None:
-    one = stored(db, clock, State.PUBLISHED)
+    one = replace(one_delivery(db, clock), state=State.PUBLISHED)
+    put(db, State.PUBLISHED)
     with pytest.raises(RefusedTransition, match="cannot become"), db.write() as conn:
         outbox.revise(conn, one, {"state": State.SCHEDULED.value})
 
