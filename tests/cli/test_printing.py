@@ -57,9 +57,7 @@ def test_show_json_is_one_object_with_the_whole_delivery(story: Story) -> None:
         "n.ashpenny",
     ]
     assert [t["state"] for t in item["tries"]] == ["accepted"]
-    told = [
-        e["type"] for e in item["log"] if e["type"] != "publish.verified"
-    ]  # read back already, or not yet
+    told = [e["type"] for e in item["log"] if e["type"] != "publish.verified"]  # may have come
     assert told[-1] == "publish.accepted"
 
 
